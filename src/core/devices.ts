@@ -1,0 +1,634 @@
+import { Deadlines } from './deadlines.js';
+import type { ShardLog } from './log.js';
+import { isLater, isVeiled, sameData, type Held, type Owner } from './roster.js';
+import type {
+  Data,
+  DevicePatch,
+  Effect,
+  Entry,
+  Identity,
+  Instant,
+  OfflineReason,
+  RemoveReason,
+  SettableStatus,
+} from './types.js';
+import type { View } from './view.js';
+
+/**
+ * The devices that are connected to this node: their sockets, the communities they are in, and the
+ * entries that follow from both. Only this file writes entries of this node.
+ *
+ * An entry outlives its last socket by the linger; the same device seen elsewhere ends it at once
+ * without an edge. A socket that may be dead (half open, or after a stall) must show life.
+ */
+
+export interface DevicesHost {
+  readonly view: View;
+  readonly self: Owner;
+  readonly out: Effect[];
+  readonly lingerMs: number;
+  readonly typingTimeoutMs: number;
+  readonly proofMs: number;
+  readonly log: (communityId: string) => ShardLog;
+  /** The next Lamport stamp. */
+  readonly stamp: () => number;
+  /** A community has its first membership, or lost its last one. */
+  readonly onUse: (communityId: string) => void;
+  readonly onFree: (communityId: string) => void;
+}
+
+interface Device {
+  readonly userId: string;
+  readonly deviceId: string;
+  info: Data | undefined;
+  infoRev: number;
+  session: number;
+  born: number;
+  status: SettableStatus;
+  veil: number;
+  boardId: string | undefined;
+  typing: boolean;
+  typingUntil: number;
+  typingQueued: boolean;
+  meta: Data | undefined;
+  lastActiveAt: number;
+  /** Nothing has been set yet: what was known of the device elsewhere is carried over. */
+  fresh: boolean;
+  readonly sockets: Set<string>;
+  readonly memberships: Map<string, Membership>;
+}
+
+interface Membership {
+  readonly device: Device;
+  readonly communityId: string;
+  readonly sockets: Set<string>;
+  entry: Entry | null;
+  held: Held | null;
+  /** The same device is connected elsewhere more recently; this node's socket does not count. */
+  shadowed: boolean;
+  /** 0, or when the entry ends because no socket holds it. */
+  lingerUntil: number;
+  lingerReason: OfflineReason;
+  lingerQueued: boolean;
+  droppedAt: number;
+}
+
+interface LocalSocket {
+  readonly id: string;
+  readonly device: Device;
+  readonly communities: Set<string>;
+  /** 0, or until when it must show life. */
+  proofUntil: number;
+  /** It did not show life in time and does not count until it does. */
+  lost: boolean;
+}
+
+type Due =
+  | { readonly type: 'linger'; readonly membership: Membership }
+  | { readonly type: 'typing'; readonly device: Device }
+  | { readonly type: 'proof'; readonly socket: LocalSocket };
+
+export type DropReason = 'left' | 'disconnected' | 'timeout';
+
+export class Devices {
+  readonly #host: DevicesHost;
+  readonly #sockets = new Map<string, LocalSocket>();
+  /** userId → deviceId → device. */
+  readonly #users = new Map<string, Map<string, Device>>();
+  readonly #uses = new Map<string, Set<Membership>>();
+  readonly #due = new Deadlines<Due>();
+  entries = 0;
+
+  constructor(host: DevicesHost) {
+    this.#host = host;
+  }
+
+  // Sockets.
+
+  connect(socketId: string, identity: Identity, t: Instant): void {
+    if (this.#sockets.has(socketId)) this.disconnect(socketId, 'disconnected', t);
+    const { userId, deviceId } = identity;
+    let devices = this.#users.get(userId);
+    if (devices === undefined) this.#users.set(userId, (devices = new Map()));
+    let device = devices.get(deviceId);
+    if (device === undefined) {
+      device = {
+        userId,
+        deviceId,
+        info: identity.info,
+        infoRev: 0,
+        session: identity.session ?? 0,
+        born: 0,
+        status: identity.status ?? 'active',
+        veil: 0,
+        boardId: undefined,
+        typing: false,
+        typingUntil: 0,
+        typingQueued: false,
+        meta: undefined,
+        lastActiveAt: t.wall,
+        fresh: identity.status === undefined,
+        sockets: new Set(),
+        memberships: new Map(),
+      };
+      devices.set(deviceId, device);
+    } else {
+      // An older socket of this device may be half open: it must show life to go on counting.
+      this.prove(device.sockets, t);
+      device.session = Math.max(device.session, identity.session ?? 0);
+      if (identity.info !== undefined && !sameData(device.info, identity.info)) {
+        device.info = identity.info;
+        device.infoRev = 0;
+        for (const membership of device.memberships.values()) {
+          if (membership.entry !== null) this.#write(membership, this.#compose(membership, t));
+        }
+      }
+      if (identity.status !== undefined && identity.status !== device.status) {
+        this.#patch(device, { status: identity.status === 'invisible' ? 'invisible' : null }, t);
+      }
+    }
+    device.born = this.#host.stamp();
+    device.sockets.add(socketId);
+    this.#sockets.set(socketId, {
+      id: socketId,
+      device,
+      communities: new Set(),
+      proofUntil: 0,
+      lost: false,
+    });
+  }
+
+  has(socketId: string): boolean {
+    return this.#sockets.has(socketId);
+  }
+
+  communitiesOf(socketId: string): ReadonlySet<string> | undefined {
+    return this.#sockets.get(socketId)?.communities;
+  }
+
+  userOf(socketId: string): string | undefined {
+    return this.#sockets.get(socketId)?.device.userId;
+  }
+
+  /** The sockets of a user in a community, for what only the user's own sockets are told. */
+  socketsOf(userId: string, communityId: string): string[] {
+    const sockets: string[] = [];
+    for (const device of this.#users.get(userId)?.values() ?? []) {
+      const membership = device.memberships.get(communityId);
+      if (membership !== undefined) sockets.push(...membership.sockets);
+    }
+    return sockets;
+  }
+
+  isLocal(userId: string, communityId: string): boolean {
+    for (const device of this.#users.get(userId)?.values() ?? []) {
+      if ((device.memberships.get(communityId)?.sockets.size ?? 0) > 0) return true;
+    }
+    return false;
+  }
+
+  /** Whether a community has members here, lingering ones included. */
+  hosts(communityId: string): boolean {
+    return this.#uses.has(communityId);
+  }
+
+  /** This node's entries of a user. */
+  entriesOf(userId: string): Entry[] {
+    const entries: Entry[] = [];
+    for (const device of this.#users.get(userId)?.values() ?? []) {
+      for (const { entry } of device.memberships.values()) if (entry !== null) entries.push(entry);
+    }
+    return entries;
+  }
+
+  get socketCount(): number {
+    return this.#sockets.size;
+  }
+
+  get socketIds(): Iterable<string> {
+    return this.#sockets.keys();
+  }
+
+  /** Deadlines that wait; bounded by devices and sockets, not by how often they change. */
+  get waiting(): number {
+    return this.#due.size;
+  }
+
+  join(socketId: string, communityId: string, t: Instant): void {
+    const socket = this.#sockets.get(socketId);
+    if (socket === undefined) return;
+    socket.communities.add(communityId);
+    if (!socket.lost) this.#hold(socket, communityId, t);
+  }
+
+  #hold(socket: LocalSocket, communityId: string, t: Instant): void {
+    const { device } = socket;
+    let membership = device.memberships.get(communityId);
+    if (membership === undefined) {
+      membership = {
+        device,
+        communityId,
+        sockets: new Set(),
+        entry: null,
+        held: null,
+        shadowed: false,
+        lingerUntil: 0,
+        lingerReason: 'disconnected',
+        lingerQueued: false,
+        droppedAt: 0,
+      };
+      device.memberships.set(communityId, membership);
+      let uses = this.#uses.get(communityId);
+      if (uses === undefined) {
+        this.#uses.set(communityId, (uses = new Set()));
+        this.#host.onUse(communityId);
+      }
+      uses.add(membership);
+    }
+    membership.sockets.add(socket.id);
+    membership.lingerUntil = 0;
+    // A new connection is the device's latest, wherever else it was.
+    membership.shadowed = false;
+    if (membership.entry === null) this.#enter(membership, t);
+  }
+
+  leave(socketId: string, communityId: string, t: Instant): void {
+    const socket = this.#sockets.get(socketId);
+    if (socket === undefined || !socket.communities.delete(communityId)) return;
+    this.#release(socket, communityId, 'left', t);
+  }
+
+  disconnect(socketId: string, reason: DropReason, t: Instant): void {
+    const socket = this.#sockets.get(socketId);
+    if (socket === undefined) return;
+    this.#sockets.delete(socketId);
+    socket.device.sockets.delete(socketId);
+    for (const communityId of socket.communities) this.#release(socket, communityId, reason, t);
+    this.#forget(socket.device);
+  }
+
+  #release(socket: LocalSocket, communityId: string, reason: DropReason, t: Instant): void {
+    const membership = socket.device.memberships.get(communityId);
+    if (membership === undefined || !membership.sockets.delete(socket.id)) return;
+    membership.droppedAt = t.wall;
+    const rest = [...membership.sockets];
+    if (rest.some((id) => this.#sockets.get(id)?.proofUntil === 0)) return;
+    if (rest.length === 0 && (reason === 'left' || membership.entry === null)) {
+      this.#exit(membership, reason, t);
+      this.#end(membership);
+      return;
+    }
+    if (rest.length > 0 && reason !== 'left') return;
+    membership.lingerUntil = t.now + this.#host.lingerMs;
+    membership.lingerReason = reason;
+    if (!membership.lingerQueued) {
+      membership.lingerQueued = true;
+      this.#due.push(membership.lingerUntil, { type: 'linger', membership });
+    }
+  }
+
+  #end(membership: Membership): void {
+    const { device, communityId } = membership;
+    membership.lingerUntil = 0;
+    device.memberships.delete(communityId);
+    const uses = this.#uses.get(communityId);
+    uses?.delete(membership);
+    if (uses?.size === 0) {
+      this.#uses.delete(communityId);
+      this.#host.onFree(communityId);
+    }
+    this.#forget(device);
+  }
+
+  #forget(device: Device): void {
+    if (device.sockets.size > 0 || device.memberships.size > 0) return;
+    const devices = this.#users.get(device.userId);
+    if (devices?.get(device.deviceId) !== device) return;
+    devices.delete(device.deviceId);
+    if (devices.size === 0) this.#users.delete(device.userId);
+  }
+
+  // Entries.
+
+  #enter(membership: Membership, t: Instant): void {
+    const { device, communityId } = membership;
+    const user = this.#host.view.get(communityId)?.users.get(device.userId);
+    if (user !== undefined) {
+      let earlier: Held | undefined;
+      for (const held of user.held) {
+        if (held.owner.hidden) continue;
+        if (held.entry.veil > device.veil) device.veil = held.entry.veil;
+        if (held.entry.deviceId !== device.deviceId) continue;
+        if (
+          earlier === undefined ||
+          isLater(held.entry, held.owner.nodeId, earlier.entry, earlier.owner.nodeId)
+        ) {
+          earlier = held;
+        }
+      }
+      if (earlier !== undefined && device.fresh) {
+        const { entry } = earlier;
+        device.status = entry.status;
+        device.boardId = entry.boardId;
+        device.meta = entry.meta;
+        device.lastActiveAt = entry.lastActiveAt;
+      }
+    }
+    if (device.status === 'invisible' && !isVeiled(device.veil)) {
+      device.veil = 2 * this.#host.stamp() + 1;
+    }
+    device.fresh = false;
+    const entry = this.#compose(membership, t);
+    membership.entry = entry;
+    this.entries++;
+    const log = this.#host.log(communityId);
+    log.put(entry);
+    membership.held = this.#host.view.add(this.#host.self, entry, log.shard, true);
+    // Another of the user's devices may not know what this one has learnt.
+    this.#adopt(device.userId, device.veil, t);
+  }
+
+  /** The entry as it should be now. */
+  #compose(membership: Membership, t: Instant): Entry {
+    const { device, communityId } = membership;
+    const user = this.#host.view.get(communityId)?.users.get(device.userId);
+    let connectedAt = membership.entry?.connectedAt ?? t.wall;
+    let since = membership.entry?.since ?? t.wall;
+    let newest: Entry | undefined;
+    for (const { entry, owner } of user?.held ?? []) {
+      if (owner.hidden || entry.veil !== device.veil) continue;
+      if (entry.since < since) since = entry.since;
+      if (entry.deviceId === device.deviceId && entry.connectedAt < connectedAt) {
+        connectedAt = entry.connectedAt;
+      }
+      if (newest === undefined || entry.infoRev > newest.infoRev) newest = entry;
+    }
+    if (device.info === undefined) {
+      device.infoRev = 0;
+    } else if (device.infoRev === 0) {
+      const known = newest !== undefined && sameData(newest.info, device.info);
+      device.infoRev = known && newest !== undefined ? newest.infoRev : this.#host.stamp();
+    }
+    return {
+      communityId,
+      userId: device.userId,
+      deviceId: device.deviceId,
+      status: device.status,
+      veil: device.veil,
+      connectedAt,
+      lastActiveAt: device.lastActiveAt,
+      since,
+      session: device.session,
+      born: membership.entry?.born ?? device.born,
+      rev: this.#host.stamp(),
+      info: device.info,
+      infoRev: device.infoRev,
+      boardId: device.boardId,
+      typing: device.typing,
+      meta: device.meta,
+    };
+  }
+
+  #write(membership: Membership, entry: Entry): void {
+    membership.entry = entry;
+    this.#host.log(membership.communityId).put(entry);
+    if (membership.held !== null) this.#host.view.replace(membership.held, entry, true);
+  }
+
+  #exit(membership: Membership, reason: RemoveReason, t: Instant): void {
+    const { entry, held } = membership;
+    if (entry === null) return;
+    const at = membership.sockets.size === 0 ? membership.droppedAt : t.wall;
+    this.#host.log(membership.communityId).remove(entry, reason, at);
+    if (held !== null) {
+      this.#host.view.drop(held, reason === 'moved' ? 'disconnected' : reason, at, true);
+    }
+    membership.entry = null;
+    membership.held = null;
+    this.entries--;
+  }
+
+  // What a device says of itself.
+
+  /** Applies a change of one socket's device. True when something changed. */
+  update(socketId: string, patch: DevicePatch, t: Instant): boolean {
+    const socket = this.#sockets.get(socketId);
+    if (socket === undefined) return false;
+    // Whoever speaks is alive, and here.
+    this.alive(socketId, t);
+    for (const communityId of socket.communities) {
+      const membership = socket.device.memberships.get(communityId);
+      if (membership?.shadowed !== true) continue;
+      membership.shadowed = false;
+      socket.device.born = this.#host.stamp();
+      this.#enter(membership, t);
+    }
+    return this.#patch(socket.device, patch, t);
+  }
+
+  #patch(device: Device, patch: DevicePatch, t: Instant): boolean {
+    let changed = false;
+    if (patch.status !== undefined) {
+      const status = patch.status ?? 'active';
+      const was = device.status;
+      if (was !== status) {
+        device.status = status;
+        changed = true;
+      }
+      if (status === 'invisible') {
+        if (!isVeiled(device.veil)) {
+          device.veil = 2 * this.#host.stamp() + 1;
+          changed = true;
+        }
+      } else if (isVeiled(device.veil) && (was === 'invisible' || status !== 'idle')) {
+        // Going idle is not a wish to be seen again, unless on the device that hid.
+        this.#unveil(device, 2 * this.#host.stamp(), t);
+        changed = true;
+      }
+    }
+    if (patch.boardId !== undefined && (patch.boardId ?? undefined) !== device.boardId) {
+      device.boardId = patch.boardId ?? undefined;
+      changed = true;
+    }
+    if (patch.meta !== undefined && !sameData(patch.meta ?? undefined, device.meta)) {
+      device.meta = patch.meta ?? undefined;
+      changed = true;
+    }
+    if (patch.typing !== undefined) {
+      const typing = patch.typing === true;
+      if (typing !== device.typing) {
+        device.typing = typing;
+        changed = true;
+      }
+      if (typing) {
+        device.typingUntil = t.now + this.#host.typingTimeoutMs;
+        if (!device.typingQueued) {
+          device.typingQueued = true;
+          this.#due.push(device.typingUntil, { type: 'typing', device });
+        }
+      }
+    }
+    if (!changed) return false;
+    device.fresh = false;
+    if (device.status !== 'idle') device.lastActiveAt = t.wall;
+    this.#rewrite(device, t);
+    this.#adopt(device.userId, device.veil, t);
+    return true;
+  }
+
+  #rewrite(device: Device, t: Instant): void {
+    for (const membership of device.memberships.values()) {
+      if (membership.entry !== null) this.#write(membership, this.#compose(membership, t));
+    }
+  }
+
+  /** Being seen again starts every time that is shown anew, so that it tells nothing of before. */
+  #unveil(device: Device, veil: number, t: Instant): void {
+    device.veil = veil;
+    device.lastActiveAt = t.wall;
+    for (const membership of device.memberships.values()) {
+      if (membership.entry === null) continue;
+      membership.entry = { ...membership.entry, veil, connectedAt: t.wall, since: t.wall };
+    }
+  }
+
+  /** Visibility is the user's: every device takes over the newest register. */
+  #adopt(userId: string, veil: number, t: Instant): void {
+    for (const device of this.#users.get(userId)?.values() ?? []) {
+      if (device.veil >= veil) continue;
+      if (isVeiled(device.veil) && !isVeiled(veil)) this.#unveil(device, veil, t);
+      else device.veil = veil;
+      this.#rewrite(device, t);
+    }
+  }
+
+  // What other nodes say.
+
+  /** An entry of another node came or changed: it may be of a device or a user that is here too. */
+  onRemote(entry: Entry, owner: Owner, t: Instant): void {
+    const devices = this.#users.get(entry.userId);
+    if (devices === undefined) return;
+    this.#adopt(entry.userId, entry.veil, t);
+    const device = devices.get(entry.deviceId);
+    const membership = device?.memberships.get(entry.communityId);
+    if (membership === undefined || membership.entry === null || owner.hidden) return;
+    if (!isLater(entry, owner.nodeId, membership.entry, this.#host.self.nodeId)) return;
+    this.#exit(membership, 'moved', t);
+    if (membership.sockets.size === 0) this.#end(membership);
+    else membership.shadowed = true;
+  }
+
+  /** An entry of another node is gone: a socket here that it stood in for may take over again. */
+  onRemoteGone(entry: Entry, t: Instant): void {
+    const membership = this.#users
+      .get(entry.userId)
+      ?.get(entry.deviceId)
+      ?.memberships.get(entry.communityId);
+    if (membership?.shadowed === true) this.prove(membership.sockets, t);
+  }
+
+  // Proof of life.
+
+  /** Asks these sockets to show life; whoever does not in time counts as disconnected. */
+  prove(socketIds: Iterable<string>, t: Instant): void {
+    const asked: string[] = [];
+    for (const id of socketIds) {
+      const socket = this.#sockets.get(id);
+      if (socket === undefined || socket.lost) continue;
+      if (socket.proofUntil === 0) {
+        socket.proofUntil = t.now + this.#host.proofMs;
+        this.#due.push(socket.proofUntil, { type: 'proof', socket });
+      }
+      asked.push(id);
+    }
+    if (asked.length > 0) this.#host.out.push({ kind: 'prove', socketIds: asked });
+  }
+
+  /** The socket has shown life. */
+  alive(socketId: string, t: Instant): void {
+    const socket = this.#sockets.get(socketId);
+    if (socket === undefined) return;
+    socket.proofUntil = 0;
+    socket.lost = false;
+    const { device } = socket;
+    for (const communityId of socket.communities) {
+      const membership = device.memberships.get(communityId);
+      if (membership === undefined || !membership.sockets.has(socketId)) {
+        this.#hold(socket, communityId, t);
+        continue;
+      }
+      membership.lingerUntil = 0;
+      if (membership.entry !== null) continue;
+      const user = this.#host.view.get(communityId)?.users.get(device.userId);
+      const elsewhere = user?.held.some(
+        (held) => held.entry.deviceId === device.deviceId && !held.owner.hidden && held.until === 0,
+      );
+      if (elsewhere === true) continue;
+      membership.shadowed = false;
+      device.born = this.#host.stamp();
+      this.#enter(membership, t);
+    }
+  }
+
+  // Time.
+
+  nextDue(): number {
+    return this.#due.next();
+  }
+
+  /** Ends what is due: lingers, typing, proofs of life. */
+  tick(t: Instant): void {
+    for (;;) {
+      const due = this.#due.pop(t.now);
+      if (due === undefined) return;
+      switch (due.type) {
+        case 'linger':
+          this.#lingered(due.membership, due, t);
+          break;
+        case 'typing':
+          this.#typed(due.device, due, t);
+          break;
+        case 'proof':
+          this.#unproved(due.socket, t);
+          break;
+      }
+    }
+  }
+
+  #lingered(membership: Membership, due: Due, t: Instant): void {
+    membership.lingerQueued = false;
+    if (membership.lingerUntil === 0) return;
+    if (membership.lingerUntil > t.now) {
+      membership.lingerQueued = true;
+      this.#due.push(membership.lingerUntil, due);
+      return;
+    }
+    this.#exit(membership, membership.lingerReason, t);
+    membership.lingerUntil = 0;
+    if (membership.sockets.size === 0) this.#end(membership);
+  }
+
+  #typed(device: Device, due: Due, t: Instant): void {
+    device.typingQueued = false;
+    if (!device.typing) return;
+    if (device.typingUntil > t.now) {
+      device.typingQueued = true;
+      this.#due.push(device.typingUntil, due);
+      return;
+    }
+    device.typing = false;
+    this.#rewrite(device, t);
+  }
+
+  #unproved(socket: LocalSocket, t: Instant): void {
+    if (socket.proofUntil === 0 || socket.lost || this.#sockets.get(socket.id) !== socket) return;
+    if (socket.proofUntil > t.now) {
+      this.#due.push(socket.proofUntil, { type: 'proof', socket });
+      return;
+    }
+    socket.lost = true;
+    for (const communityId of socket.communities) {
+      this.#release(socket, communityId, 'timeout', t);
+    }
+  }
+}

@@ -1,0 +1,14 @@
+/** The pure core: no sockets, timers, clock or random numbers of its own. */
+export * from './types.js';
+export { InvariantError } from './assert.js';
+export { shardOf } from './digest.js';
+export { isId, isObject } from './entry.js';
+export { sameData } from './roster.js';
+export { PROTOCOL_VERSION } from './wire.js';
+export {
+  PresenceNode,
+  type NodeGauges,
+  type NodeInspection,
+  type NodeOptions,
+  type NodeStats,
+} from './node.js';

@@ -1,0 +1,182 @@
+import { Digest } from './digest.js';
+import { encodeEntry, encodeOp, hashKey, keyOf, patchBetween, type Op } from './entry.js';
+import type { Entry, RemoveReason } from './types.js';
+import type { ShardState } from './wire.js';
+
+/**
+ * The owner's log of one shard: what this node recorded itself, under one sequence number.
+ * Changes gather until they are sealed into a delta, so a put and a remove within one flush window
+ * cancel, and many updates of one device travel as one.
+ */
+
+/** How much of its past an owner keeps for those who missed something; beyond it they get a snapshot. */
+export interface LogLimits {
+  readonly deltas: number;
+  readonly bytes: number;
+  readonly ageMs: number;
+  /** Most operations in one delta. */
+  readonly opsPerDelta: number;
+}
+
+export const DEFAULT_LOG_LIMITS: LogLimits = {
+  deltas: 1000,
+  bytes: 1024 * 1024,
+  ageMs: 60_000,
+  opsPerDelta: 500,
+};
+
+export interface Delta {
+  readonly seq: number;
+  /** The encoded operations, made once. */
+  readonly body: string;
+  readonly ops: number;
+  readonly sealedAt: number;
+}
+
+interface Change {
+  next: Entry | undefined;
+  reason: RemoveReason;
+  at: number;
+}
+
+interface Recorded {
+  entry: Entry;
+  readonly keyHash: number;
+}
+
+export class ShardLog {
+  readonly shard: number;
+  readonly #limits: LogLimits;
+  readonly #sealed = new Map<string, Recorded>();
+  readonly #pending = new Map<string, Change>();
+  readonly #digest = new Digest();
+  #ring: Delta[] = [];
+  #ringBytes = 0;
+  #seq = 0;
+
+  constructor(shard: number, limits: LogLimits) {
+    this.shard = shard;
+    this.#limits = limits;
+  }
+
+  get seq(): number {
+    return this.#seq;
+  }
+
+  get size(): number {
+    return this.#sealed.size;
+  }
+
+  get hasPending(): boolean {
+    return this.#pending.size > 0;
+  }
+
+  get ringSize(): number {
+    return this.#ring.length;
+  }
+
+  /** Sequence number and digest of what has been sealed. */
+  state(): ShardState {
+    return { shard: this.shard, seq: this.#seq, a: this.#digest.a, b: this.#digest.b };
+  }
+
+  put(entry: Entry): void {
+    this.#pending.set(keyOf(entry), { next: entry, reason: 'left', at: 0 });
+  }
+
+  remove(entry: Entry, reason: RemoveReason, at: number): void {
+    const key = keyOf(entry);
+    if (this.#sealed.has(key)) this.#pending.set(key, { next: undefined, reason, at });
+    else this.#pending.delete(key);
+  }
+
+  /** Seals what has gathered, at most one delta's worth; undefined when nothing is left. */
+  seal(now: number): Delta | undefined {
+    if (this.#pending.size === 0) return undefined;
+    let ops = 0;
+    let body = '[';
+    for (const [key, change] of this.#pending) {
+      this.#pending.delete(key);
+      const op = this.#apply(key, change);
+      if (op === undefined) continue;
+      body += (ops === 0 ? '' : ',') + JSON.stringify(encodeOp(op));
+      if (++ops >= this.#limits.opsPerDelta) break;
+    }
+    if (ops === 0) return undefined;
+    const delta: Delta = { seq: ++this.#seq, body: body + ']', ops, sealedAt: now };
+    this.#ring.push(delta);
+    this.#ringBytes += delta.body.length;
+    this.trim(now);
+    return delta;
+  }
+
+  #apply(key: string, change: Change): Op | undefined {
+    const base = this.#sealed.get(key);
+    const next = change.next;
+    if (next === undefined) {
+      if (base === undefined) return undefined;
+      this.#sealed.delete(key);
+      this.#digest.fold(base.keyHash, base.entry.rev, -1);
+      const { communityId, userId, deviceId } = base.entry;
+      return { op: 'remove', communityId, userId, deviceId, reason: change.reason, at: change.at };
+    }
+    if (base === undefined) {
+      const keyHash = hashKey(key);
+      this.#sealed.set(key, { entry: next, keyHash });
+      this.#digest.fold(keyHash, next.rev, 1);
+      return { op: 'put', entry: next };
+    }
+    if (base.entry.rev === next.rev) return undefined;
+    const patch = patchBetween(base.entry, next);
+    this.#digest.fold(base.keyHash, base.entry.rev, -1);
+    this.#digest.fold(base.keyHash, next.rev, 1);
+    base.entry = next;
+    if (patch === undefined) return { op: 'put', entry: next };
+    const { communityId, userId, deviceId, rev } = next;
+    return { op: 'patch', communityId, userId, deviceId, rev, patch };
+  }
+
+  /** Forgets deltas beyond the limits. */
+  trim(now: number): void {
+    const { deltas, bytes, ageMs } = this.#limits;
+    let drop = 0;
+    while (drop < this.#ring.length) {
+      const oldest = this.#ring[drop] as Delta;
+      const kept = this.#ring.length - drop;
+      if (kept <= deltas && this.#ringBytes <= bytes && now - oldest.sealedAt <= ageMs) break;
+      this.#ringBytes -= oldest.body.length;
+      drop++;
+    }
+    if (drop > 0) this.#ring = this.#ring.slice(drop);
+  }
+
+  /** The deltas after `have`, or undefined where the log no longer reaches back that far. */
+  since(have: number): readonly Delta[] | undefined {
+    const missing = this.#seq - have;
+    if (have < 0 || missing < 0 || missing > this.#ring.length) return undefined;
+    return missing === 0 ? [] : this.#ring.slice(-missing);
+  }
+
+  /** References to all sealed entries. They are immutable, so they may be encoded later. */
+  entries(): Entry[] {
+    const entries: Entry[] = [];
+    for (const recorded of this.#sealed.values()) entries.push(recorded.entry);
+    return entries;
+  }
+}
+
+/** Encodes entries from `from` on until the piece is full. */
+export function encodePiece(
+  entries: readonly Entry[],
+  from: number,
+  maxEntries: number,
+  maxBytes: number,
+): { readonly body: string; readonly next: number } {
+  let body = '[';
+  let i = from;
+  while (i < entries.length && i - from < maxEntries && body.length < maxBytes) {
+    body += (i === from ? '' : ',') + JSON.stringify(encodeEntry(entries[i] as Entry));
+    i++;
+  }
+  return { body: body + ']', next: i };
+}

@@ -1,0 +1,370 @@
+import { assert } from './assert.js';
+import { Digest } from './digest.js';
+import {
+  applyPatch,
+  decodeEntries,
+  decodeOps,
+  entryKey,
+  hashKey,
+  keyOf,
+  type Op,
+} from './entry.js';
+import type { Held, Owner } from './roster.js';
+import type { Entry, Instant } from './types.js';
+import type { View } from './view.js';
+import type { ShardState } from './wire.js';
+
+/**
+ * What one node holds of one shard of one owner: a copy of the owner's log at sequence number `have`,
+ * learnt from that owner and from nobody else.
+ *
+ * An incarnation is born empty, so sequence number 0 is a base. A delta applies to `have + 1` (R1), a
+ * snapshot replaces the whole when it is newer (R2), and whatever arrives out of order waits a little
+ * before the owner is asked (an adapter may reorder).
+ */
+
+export interface ReplicaLimits {
+  /** How long a gap may last before the owner is asked. Adapters reorder for a moment. */
+  readonly gapGraceMs: number;
+  /** First time-out of a pull; it doubles up to `pullTimeoutMaxMs`. */
+  readonly pullTimeoutMs: number;
+  readonly pullTimeoutMaxMs: number;
+  readonly bufferedDeltas: number;
+  readonly snapshotEntries: number;
+}
+
+export const DEFAULT_REPLICA_LIMITS: ReplicaLimits = {
+  gapGraceMs: 250,
+  pullTimeoutMs: 1000,
+  pullTimeoutMaxMs: 8000,
+  bufferedDeltas: 32,
+  snapshotEntries: 1_000_000,
+};
+
+export interface ReplicaHost {
+  readonly view: View;
+  readonly limits: ReplicaLimits;
+  /** How long a device that moved is counted before it shows up elsewhere. */
+  readonly lingerMs: number;
+  readonly random: () => number;
+  readonly stats: ReplicaStats;
+  /** Called for every entry that came or changed, for what this node's own devices must learn of it. */
+  readonly onEntry: (entry: Entry, owner: Owner) => void;
+  readonly onGone: (entry: Entry) => void;
+}
+
+export interface ReplicaStats {
+  deltasApplied: number;
+  deltasIgnored: number;
+  deltasBuffered: number;
+  deltasDropped: number;
+  snapshotsApplied: number;
+  gaps: number;
+  repairs: number;
+  repairMsTotal: number;
+  repairMsMax: number;
+  divergences: number;
+  malformed: number;
+}
+
+interface Staging {
+  readonly state: ShardState;
+  readonly id: number;
+  readonly parts: Map<number, Entry[]>;
+  last: number;
+  entries: number;
+}
+
+/** Ids of snapshot parts are small numbers; a larger one is not from rollcall. */
+const MAX_PARTS = 100_000;
+
+export class Replica {
+  readonly owner: Owner;
+  readonly shard: number;
+  readonly #host: ReplicaHost;
+  #held = new Map<string, Held>();
+  readonly #digest = new Digest();
+  readonly #buffer = new Map<number, string>();
+  #have = 0;
+  #target = 0;
+  #gapSince: number | null = null;
+  #urgent = false;
+  #diverged = false;
+  #pullUntil: number | null = null;
+  #attempts = 0;
+  #staging: Staging | null = null;
+
+  constructor(owner: Owner, shard: number, host: ReplicaHost) {
+    this.owner = owner;
+    this.shard = shard;
+    this.#host = host;
+  }
+
+  get have(): number {
+    return this.#have;
+  }
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  get digest(): Digest {
+    return this.#digest;
+  }
+
+  get buffered(): number {
+    return this.#buffer.size;
+  }
+
+  get held(): Iterable<Held> {
+    return this.#held.values();
+  }
+
+  get isBehind(): boolean {
+    return this.#target > this.#have || this.#diverged;
+  }
+
+  /** Since when something is missing, or null. */
+  get gapSince(): number | null {
+    return this.#gapSince;
+  }
+
+  onDelta(seq: number, body: string, t: Instant): void {
+    const stats = this.#host.stats;
+    if (seq <= this.#have) {
+      stats.deltasIgnored++;
+      return;
+    }
+    if (seq > this.#target) this.#target = seq;
+    if (seq === this.#have + 1) {
+      this.#apply(seq, body, t);
+      this.#drain(t);
+    } else if (this.#buffer.size < this.#host.limits.bufferedDeltas) {
+      stats.deltasBuffered++;
+      this.#buffer.set(seq, body);
+    } else {
+      stats.deltasDropped++;
+    }
+    this.#note(t.now);
+  }
+
+  /** The owner says where its log stands. */
+  onState(state: ShardState, t: Instant): void {
+    if (state.seq > this.#target) this.#target = state.seq;
+    if (state.seq === this.#have && !this.#diverged && !this.#digest.equals(state.a, state.b)) {
+      // The same sequence number and another content: a wrong merge. Start over from the owner.
+      this.#host.stats.divergences++;
+      this.#diverged = true;
+    }
+    this.#note(t.now);
+  }
+
+  onSnapshot(
+    state: ShardState,
+    id: number,
+    part: number,
+    last: boolean,
+    body: string,
+    t: Instant,
+  ): void {
+    if (state.seq > this.#target) this.#target = state.seq;
+    const newer = state.seq > this.#have || (this.#diverged && state.seq === this.#have);
+    if (!newer || part >= MAX_PARTS) {
+      this.#note(t.now);
+      return;
+    }
+    let staging = this.#staging;
+    if (staging !== null && staging.id !== id) {
+      // Another snapshot begins: the newer one counts, a straggler of the older does not.
+      if (state.seq < staging.state.seq || id < staging.id) return;
+      staging = null;
+    }
+    if (staging === null) {
+      staging = { state, id, parts: new Map(), last: -1, entries: 0 };
+      this.#staging = staging;
+    }
+    if (!staging.parts.has(part)) {
+      const entries = decodeEntries(body);
+      if (entries === undefined) {
+        this.#host.stats.malformed++;
+        this.#staging = null;
+        return;
+      }
+      staging.parts.set(part, entries);
+      staging.entries += entries.length;
+    }
+    if (last) staging.last = part;
+    if (this.#pullUntil !== null) this.#pullUntil = t.now + this.#host.limits.pullTimeoutMs;
+    if (staging.entries > this.#host.limits.snapshotEntries) {
+      this.#host.stats.malformed++;
+      this.#staging = null;
+    } else if (staging.last !== -1 && staging.parts.size === staging.last + 1) {
+      this.#swap(staging);
+      this.#drain(t);
+    }
+    this.#note(t.now);
+  }
+
+  #swap(staging: Staging): void {
+    const { view, stats } = this.#host;
+    const { state } = staging;
+    assert(state.seq >= this.#have, 'a snapshot never takes a replica back');
+    const old = this.#held;
+    const next = new Map<string, Held>();
+    this.#digest.reset();
+    for (let part = 0; part <= staging.last; part++) {
+      for (const entry of staging.parts.get(part) ?? []) {
+        const key = keyOf(entry);
+        if (next.has(key)) continue;
+        this.#digest.fold(hashKey(key), entry.rev, 1);
+        let held = old.get(key);
+        if (held === undefined) {
+          held = view.add(this.owner, entry, this.shard, false);
+          this.#host.onEntry(entry, this.owner);
+        } else {
+          old.delete(key);
+          if (held.entry.rev !== entry.rev || this.#diverged) {
+            view.replace(held, entry, false);
+            this.#host.onEntry(entry, this.owner);
+          }
+        }
+        next.set(key, held);
+      }
+    }
+    for (const held of old.values()) {
+      view.drop(held, 'disconnected', held.entry.lastActiveAt, false);
+    }
+    this.#held = next;
+    this.#have = state.seq;
+    this.#staging = null;
+    this.#diverged = false;
+    stats.snapshotsApplied++;
+    if (!this.#digest.equals(state.a, state.b)) {
+      stats.divergences++;
+      this.#diverged = true;
+    }
+  }
+
+  #drain(t: Instant): void {
+    if (this.#buffer.size === 0) return;
+    for (const seq of this.#buffer.keys()) if (seq <= this.#have) this.#buffer.delete(seq);
+    for (;;) {
+      const body = this.#buffer.get(this.#have + 1);
+      if (body === undefined) return;
+      this.#buffer.delete(this.#have + 1);
+      this.#apply(this.#have + 1, body, t);
+      if (this.#diverged) return;
+    }
+  }
+
+  #apply(seq: number, body: string, t: Instant): void {
+    assert(seq === this.#have + 1, 'a delta applies only to its predecessor');
+    const ops = decodeOps(body);
+    if (ops === undefined) {
+      // Nothing of it is applied; the gap that it leaves is pulled as a snapshot.
+      this.#host.stats.malformed++;
+      this.#diverged = true;
+      return;
+    }
+    for (const op of ops) this.#change(op, t);
+    this.#have = seq;
+    this.#host.stats.deltasApplied++;
+  }
+
+  #change(op: Op, t: Instant): void {
+    const { view, onEntry, onGone } = this.#host;
+    if (op.op === 'put') {
+      const key = keyOf(op.entry);
+      const keyHash = hashKey(key);
+      const held = this.#held.get(key);
+      if (held === undefined) {
+        this.#held.set(key, view.add(this.owner, op.entry, this.shard, false));
+      } else {
+        this.#digest.fold(keyHash, held.entry.rev, -1);
+        view.replace(held, op.entry, false);
+      }
+      this.#digest.fold(keyHash, op.entry.rev, 1);
+      onEntry(op.entry, this.owner);
+      return;
+    }
+    const key = entryKey(op.communityId, op.userId, op.deviceId);
+    const held = this.#held.get(key);
+    if (held === undefined) {
+      this.#diverged = true;
+      this.#host.stats.divergences++;
+      return;
+    }
+    this.#digest.fold(hashKey(key), held.entry.rev, -1);
+    if (op.op === 'remove') {
+      this.#held.delete(key);
+      if (op.reason === 'moved')
+        view.expect(held, t.now + this.#host.lingerMs, 'disconnected', op.at);
+      else view.drop(held, op.reason, op.at, false);
+      onGone(held.entry);
+      return;
+    }
+    const entry = applyPatch(held.entry, op.rev, op.patch);
+    this.#digest.fold(hashKey(key), entry.rev, 1);
+    view.replace(held, entry, false);
+    onEntry(entry, this.owner);
+  }
+
+  /** Keeps account of whether something is missing, and since when. */
+  #note(now: number): void {
+    if (!this.isBehind) {
+      if (this.#gapSince !== null && this.#attempts > 0) {
+        const stats = this.#host.stats;
+        const took = now - this.#gapSince;
+        stats.repairs++;
+        stats.repairMsTotal += took;
+        if (took > stats.repairMsMax) stats.repairMsMax = took;
+      }
+      this.#gapSince = null;
+      this.#pullUntil = null;
+      this.#attempts = 0;
+      this.#urgent = false;
+      this.#buffer.clear();
+      this.#staging = null;
+    } else if (this.#gapSince === null) {
+      this.#gapSince = now;
+    }
+  }
+
+  /** The owner has been asked by a request that covers this shard (priming). */
+  asked(now: number): void {
+    this.#attempts = Math.max(1, this.#attempts);
+    this.#pullUntil = now + this.#host.limits.pullTimeoutMs;
+  }
+
+  /** Do not wait out the grace: what is missing is known to be missing. */
+  hurry(): void {
+    this.#urgent = true;
+  }
+
+  /** When `wants` may have something to say, or Infinity. */
+  dueAt(): number {
+    if (this.#gapSince === null) return Infinity;
+    if (this.#pullUntil !== null) return this.#pullUntil;
+    return this.#urgent ? this.#gapSince : this.#gapSince + this.#host.limits.gapGraceMs;
+  }
+
+  /** What to ask the owner for now (a `have`, or -1 for a snapshot), or undefined. */
+  wants(now: number): number | undefined {
+    if (now < this.dueAt()) return undefined;
+    const { limits, random, stats } = this.#host;
+    if (this.#attempts === 0) stats.gaps++;
+    const timeout = Math.min(limits.pullTimeoutMs * 2 ** this.#attempts, limits.pullTimeoutMaxMs);
+    this.#attempts++;
+    this.#pullUntil = now + timeout * (0.75 + random() / 2);
+    return this.#diverged ? -1 : this.#have;
+  }
+
+  /** Lets go of everything, for instance when nobody here needs the shard any more. */
+  dispose(each: (held: Held) => void): void {
+    for (const held of this.#held.values()) each(held);
+    this.#held.clear();
+    this.#digest.reset();
+    this.#buffer.clear();
+    this.#staging = null;
+  }
+}

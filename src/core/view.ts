@@ -1,0 +1,562 @@
+import { Deadlines } from './deadlines.js';
+import {
+  foldOwn,
+  foldPublic,
+  isVeiled,
+  saysTheSame,
+  veilOf,
+  type Held,
+  type Owner,
+  type UserRecord,
+} from './roster.js';
+import type {
+  Audience,
+  Effect,
+  Entry,
+  OfflineReason,
+  PresenceEvent,
+  UserPresence,
+} from './types.js';
+
+/**
+ * The told view: per community, what this node has told its own sockets. Whatever a strategy learns
+ * changes what is held; a flush compares it with what was told, and the difference is the events.
+ * Snapshot and events for a socket therefore come from one place, in order (rule R8).
+ *
+ * A flush works in slices, so that ten thousand changes do not stop the event loop.
+ */
+
+export interface ViewHost {
+  /** True while what remote nodes say of this shard is being found out, not news (priming, healing). */
+  isQuiet(shard: number): boolean;
+  isComplete(shard: number): boolean;
+  /** Whether a user has sockets of this node in the community. */
+  isLocal(userId: string, communityId: string): boolean;
+  /** Fold every community, whether somebody here needs it or not. */
+  readonly activateAll: boolean;
+}
+
+/** Above this many changes at once, or `STORM_SHARE` of the roster, a new list replaces the events. */
+const STORM_CHANGES = 50;
+const STORM_SHARE = 0.2;
+
+/** Work units of one slice: a fold is 1, an event 4 and 1/4 for each socket. About 3 ms. */
+const SLICE_UNITS = 1500;
+/** Bytes of lists handed to sockets in one slice. */
+const SLICE_LIST_BYTES = 4 * 1024 * 1024;
+
+const enum Mark {
+  clean,
+  dirty,
+  heldBack,
+}
+
+interface Tracked extends UserRecord {
+  readonly community: Community;
+  mark: Mark;
+  /** Why the last thing held was dropped, in case it was the last. */
+  reason: OfflineReason;
+  seenAt: number;
+}
+
+export class Community {
+  readonly id: string;
+  readonly shard: number;
+  readonly users = new Map<string, UserRecord>();
+  /** Sockets that have been sent the list and get the events. */
+  readonly sockets = new Set<string>();
+  /** Sockets that get the list with the next flush. */
+  readonly waiting = new Set<string>();
+  /** Sockets that must start over before anything else is told. */
+  readonly relisting = new Set<string>();
+  /** Sockets whose last list was not complete. */
+  readonly servedIncomplete = new Set<string>();
+  /** Users to compare with what was told. */
+  dirty: Tracked[] = [];
+  /** Users whose remote changes are kept back while the shard is quiet. */
+  heldBack: Tracked[] = [];
+  /** Users that were there all along: folded without events, told by one list at the end. */
+  settling: Tracked[] = [];
+  /** The rest of a storm: events for the application only, one list for the sockets at the end. */
+  storm: Tracked[] = [];
+  /** Only an active community is folded: it has sockets here or somebody reads it. */
+  active = false;
+  online = 0;
+  version = 0;
+  /** Caches of the list, valid for `version`. */
+  listed: readonly UserPresence[] | null = null;
+  json: string | null = null;
+
+  constructor(id: string, shard: number) {
+    this.id = id;
+    this.shard = shard;
+  }
+}
+
+const NO_USERS: readonly UserPresence[] = Object.freeze([]);
+
+export class View {
+  readonly #host: ViewHost;
+  readonly #out: Effect[];
+  readonly #communities = new Map<string, Community>();
+  readonly #byShard = new Map<number, Set<Community>>();
+  readonly #work = new Set<Community>();
+  readonly #expiring = new Deadlines<Held>();
+  /** Users that are online to others, with their records per community. */
+  readonly #online = new Map<string, Tracked[]>();
+  entries = 0;
+
+  constructor(host: ViewHost, out: Effect[]) {
+    this.#host = host;
+    this.#out = out;
+  }
+
+  // What is held.
+
+  /** Takes an entry of an owner into the view. */
+  add(owner: Owner, entry: Entry, shard: number, local: boolean): Held {
+    const community = this.#open(entry.communityId, shard);
+    let user = community.users.get(entry.userId) as Tracked | undefined;
+    if (user === undefined) {
+      user = {
+        userId: entry.userId,
+        communityId: community.id,
+        community,
+        held: [],
+        told: null,
+        toldOwn: null,
+        json: null,
+        mark: Mark.clean,
+        reason: 'left',
+        seenAt: 0,
+      };
+      community.users.set(entry.userId, user);
+    } else {
+      // The device that was expected elsewhere is here.
+      const expected = user.held.findIndex(
+        (held) => held.until !== 0 && held.entry.deviceId === entry.deviceId,
+      );
+      if (expected !== -1) {
+        user.held.splice(expected, 1);
+        this.entries--;
+      }
+    }
+    const held: Held = { entry, owner, user, until: 0, untilReason: 'disconnected' };
+    user.held.push(held);
+    this.entries++;
+    this.#mark(user, local);
+    return held;
+  }
+
+  replace(held: Held, entry: Entry, local: boolean): void {
+    held.entry = entry;
+    this.#mark(held.user as Tracked, local);
+  }
+
+  drop(held: Held, reason: OfflineReason, seenAt: number, local: boolean): void {
+    const user = held.user as Tracked;
+    const at = user.held.indexOf(held);
+    if (at === -1) return;
+    user.held.splice(at, 1);
+    this.entries--;
+    user.reason = reason;
+    user.seenAt = seenAt;
+    this.#mark(user, local);
+  }
+
+  /** Keeps what its owner let go of until the device shows up elsewhere, at most until `until`. */
+  expect(held: Held, until: number, reason: OfflineReason, seenAt: number): void {
+    const user = held.user as Tracked;
+    const deviceId = held.entry.deviceId;
+    const elsewhere = user.held.some(
+      (other) => other !== held && other.until === 0 && other.entry.deviceId === deviceId,
+    );
+    if (elsewhere) {
+      this.drop(held, reason, seenAt, false);
+      return;
+    }
+    held.until = until;
+    held.untilReason = reason;
+    this.#expiring.push(until, held);
+  }
+
+  /** Says that an owner's visibility changed for this entry. */
+  touch(held: Held, reason: OfflineReason, seenAt: number): void {
+    const user = held.user as Tracked;
+    user.reason = reason;
+    user.seenAt = seenAt;
+    this.#mark(user, false);
+  }
+
+  /** Drops what was expected elsewhere and did not come. */
+  expire(now: number): void {
+    for (;;) {
+      const held = this.#expiring.pop(now);
+      if (held === undefined) return;
+      this.drop(held, held.untilReason, held.entry.lastActiveAt, false);
+    }
+  }
+
+  nextExpiry(): number {
+    return this.#expiring.next();
+  }
+
+  get expiring(): number {
+    return this.#expiring.size;
+  }
+
+  #mark(user: Tracked, local: boolean): void {
+    const community = user.community;
+    if (!community.active) {
+      if (user.held.length === 0 && user.told === null) this.#forget(user);
+      return;
+    }
+    if (user.mark === Mark.dirty) return;
+    if (!local && this.#host.isQuiet(community.shard)) {
+      if (user.mark === Mark.clean) {
+        user.mark = Mark.heldBack;
+        community.heldBack.push(user);
+      }
+      return;
+    }
+    user.mark = Mark.dirty;
+    community.dirty.push(user);
+    this.#work.add(community);
+  }
+
+  #forget(user: Tracked): void {
+    user.community.users.delete(user.userId);
+    if (user.community.users.size === 0 && !user.community.active) this.#close(user.community);
+  }
+
+  // Communities and their sockets.
+
+  get(communityId: string): Community | undefined {
+    return this.#communities.get(communityId);
+  }
+
+  get communities(): Iterable<Community> {
+    return this.#communities.values();
+  }
+
+  #open(communityId: string, shard: number): Community {
+    let community = this.#communities.get(communityId);
+    if (community === undefined) {
+      community = new Community(communityId, shard);
+      this.#communities.set(communityId, community);
+      let shared = this.#byShard.get(shard);
+      if (shared === undefined) this.#byShard.set(shard, (shared = new Set()));
+      shared.add(community);
+      community.active = this.#host.activateAll;
+    }
+    return community;
+  }
+
+  #close(community: Community): void {
+    this.#communities.delete(community.id);
+    const shared = this.#byShard.get(community.shard);
+    shared?.delete(community);
+    if (shared?.size === 0) this.#byShard.delete(community.shard);
+    this.#work.delete(community);
+  }
+
+  /** Starts to fold a community: what is held of it already is told without a flood of events. */
+  activate(communityId: string, shard: number): Community {
+    const community = this.#open(communityId, shard);
+    if (!community.active) {
+      community.active = true;
+      for (const user of community.users.values() as Iterable<Tracked>) {
+        user.mark = Mark.heldBack;
+        community.heldBack.push(user);
+      }
+      if (!this.#host.isQuiet(shard)) this.#settle(community);
+    }
+    return community;
+  }
+
+  #settle(community: Community): void {
+    for (const user of community.heldBack) {
+      if (user.mark === Mark.heldBack) community.settling.push(user);
+    }
+    community.heldBack = [];
+    this.#work.add(community);
+  }
+
+  /** Stops folding a community that nobody here needs; what is held stays until its shard goes. */
+  deactivate(community: Community): void {
+    community.active = false;
+    community.dirty = [];
+    community.heldBack = [];
+    community.settling = [];
+    community.storm = [];
+    for (const record of community.users.values()) {
+      const user = record as Tracked;
+      user.mark = Mark.clean;
+      if (user.told !== null) this.#setTold(user, null);
+      user.toldOwn = null;
+      if (user.held.length === 0) community.users.delete(user.userId);
+    }
+    this.#changed(community);
+    this.#work.delete(community);
+    if (community.users.size === 0) this.#close(community);
+  }
+
+  /** The list of the community goes to this socket with the next flush. */
+  await(community: Community, socketId: string): void {
+    community.waiting.add(socketId);
+    this.#work.add(community);
+  }
+
+  /** This socket gets nothing more of the community. */
+  leave(community: Community, socketId: string): void {
+    community.sockets.delete(socketId);
+    community.waiting.delete(socketId);
+    community.relisting.delete(socketId);
+    community.servedIncomplete.delete(socketId);
+  }
+
+  /** What was found out is known now: tell what was held back, as lists. */
+  release(shard: number): void {
+    for (const community of this.#byShard.get(shard) ?? []) {
+      this.#settle(community);
+      if (community.servedIncomplete.size > 0 && this.#host.isComplete(shard)) {
+        for (const socketId of community.servedIncomplete) community.relisting.add(socketId);
+      }
+      this.#work.add(community);
+    }
+  }
+
+  communitiesIn(shard: number): Iterable<Community> {
+    return this.#byShard.get(shard) ?? [];
+  }
+
+  // Telling.
+
+  /** Whether everything known of a community has been told. */
+  isTold(community: Community): boolean {
+    return isIdle(community) && community.heldBack.length === 0;
+  }
+
+  get hasWork(): boolean {
+    return this.#work.size > 0;
+  }
+
+  /** Tells one slice of what has changed; `hasWork` says whether there is more. */
+  flush(): void {
+    let units = SLICE_UNITS;
+    let bytes = SLICE_LIST_BYTES;
+    for (const community of this.#work) {
+      if (units <= 0 || bytes <= 0) return;
+      units = this.#tellChanges(community, units);
+      if (units <= 0) return;
+      bytes = this.#tellLists(community, bytes);
+      if (isIdle(community)) this.#work.delete(community);
+    }
+  }
+
+  #tellChanges(community: Community, budget: number): number {
+    let units = budget;
+    const { settling, sockets, relisting } = community;
+    if (settling.length > 0) {
+      while (settling.length > 0) {
+        if (units <= 0) return units;
+        const user = settling.pop() as Tracked;
+        if (user.mark !== Mark.heldBack) continue;
+        units -= 2;
+        this.#tell(user, null);
+        if (user.told !== null) user.json ??= JSON.stringify(user.told);
+      }
+      for (const socketId of sockets) relisting.add(socketId);
+    }
+    if (community.storm.length === 0) {
+      // Sockets that must start over hold everything else back: they would miss a base.
+      if (relisting.size > 0 || community.dirty.length === 0) return units;
+      const many = Math.max(STORM_CHANGES, community.online * STORM_SHARE);
+      if (community.dirty.length > many) {
+        community.storm = community.dirty;
+        community.dirty = [];
+      }
+    }
+    if (community.storm.length > 0) {
+      const storm = community.storm;
+      while (storm.length > 0) {
+        if (units <= 0) return units;
+        const user = storm.pop() as Tracked;
+        if (user.mark !== Mark.dirty) continue;
+        units -= 2;
+        this.#tell(user, 'server');
+        if (user.told !== null) user.json ??= JSON.stringify(user.told);
+      }
+      for (const socketId of sockets) relisting.add(socketId);
+      return units;
+    }
+    const cost = 4 + sockets.size / 4;
+    const dirty = community.dirty;
+    let done = 0;
+    while (done < dirty.length && units > 0) {
+      const user = dirty[done++] as Tracked;
+      if (user.mark !== Mark.dirty) continue;
+      units -= this.#tell(user, 'all') ? cost : 1;
+    }
+    community.dirty = done === dirty.length ? [] : dirty.slice(done);
+    return units;
+  }
+
+  #tellLists(community: Community, budget: number): number {
+    let bytes = budget;
+    const { relisting, waiting } = community;
+    if (community.storm.length + community.settling.length > 0) return bytes;
+    if (relisting.size + waiting.size === 0) return bytes;
+    const complete = this.#host.isComplete(community.shard);
+    const size = this.listJson(community).length + 64;
+    const to: string[] = [];
+    for (const queue of [relisting, waiting]) {
+      for (const socketId of queue) {
+        if (bytes <= 0) break;
+        bytes -= size;
+        queue.delete(socketId);
+        to.push(socketId);
+        community.sockets.add(socketId);
+        if (complete) community.servedIncomplete.delete(socketId);
+        else community.servedIncomplete.add(socketId);
+      }
+    }
+    if (to.length > 0) this.#out.push({ kind: 'list', communityId: community.id, to });
+    return bytes;
+  }
+
+  /** Compares one user with what was told. True when an event went out. */
+  #tell(user: Tracked, audience: Audience | null): boolean {
+    user.mark = Mark.clean;
+    const was = user.told;
+    const wasOwn = user.toldOwn;
+    let next = foldPublic(user);
+    if (next !== null && was !== null && saysTheSame(was, next)) next = was;
+    let nextOwn = next;
+    if (next === null && user.held.length > 0 && isVeiled(veilOf(user.held))) {
+      user.reason = 'left';
+      user.seenAt = newestActivity(user.held);
+      if (this.#host.isLocal(user.userId, user.communityId)) {
+        nextOwn = foldOwn(user);
+        if (nextOwn !== null && wasOwn !== null && saysTheSame(wasOwn, nextOwn)) nextOwn = wasOwn;
+      }
+    }
+    if (next !== was) this.#setTold(user, next);
+    user.toldOwn = nextOwn;
+    if (user.held.length === 0 && next === null) user.community.users.delete(user.userId);
+    if (next === was && nextOwn === wasOwn) return false;
+    if (audience === null) return true;
+    if (was === wasOwn && next === nextOwn) {
+      this.#emit(user, was, next, audience);
+    } else {
+      this.#emit(user, was, next, audience === 'all' ? 'others' : audience);
+      if (audience === 'all') this.#emit(user, wasOwn, nextOwn, 'own');
+    }
+    return true;
+  }
+
+  #emit(
+    user: Tracked,
+    was: UserPresence | null,
+    next: UserPresence | null,
+    audience: Audience,
+  ): void {
+    if (was === next) return;
+    const { communityId, userId } = user;
+    let event: PresenceEvent;
+    if (next === null) {
+      const { reason, seenAt: lastSeenAt } = user;
+      event = { type: 'userOffline', communityId, userId, lastSeenAt, reason };
+    } else {
+      const type = was === null ? 'userOnline' : 'userUpdated';
+      event = { type, communityId, userId, userPresence: next };
+    }
+    this.#out.push({ kind: 'event', event, audience });
+  }
+
+  #setTold(user: Tracked, next: UserPresence | null): void {
+    const community = user.community;
+    if (user.told === null && next !== null) {
+      community.online++;
+      const records = this.#online.get(user.userId);
+      if (records === undefined) this.#online.set(user.userId, [user]);
+      else records.push(user);
+    } else if (user.told !== null && next === null) {
+      community.online--;
+      const records = this.#online.get(user.userId);
+      if (records !== undefined) {
+        if (records.length <= 1) this.#online.delete(user.userId);
+        else records.splice(records.indexOf(user), 1);
+      }
+    }
+    user.told = next;
+    user.json = null;
+    this.#changed(community);
+  }
+
+  #changed(community: Community): void {
+    community.version++;
+    community.listed = null;
+    community.json = null;
+  }
+
+  // Reading: what was told, so that reads, lists and events agree.
+
+  isOnline(userId: string): boolean {
+    return this.#online.has(userId);
+  }
+
+  user(userId: string): readonly UserPresence[] {
+    const records = this.#online.get(userId);
+    return records === undefined ? NO_USERS : records.map((user) => user.told as UserPresence);
+  }
+
+  get usersOnline(): number {
+    return this.#online.size;
+  }
+
+  list(communityId: string): readonly UserPresence[] {
+    const community = this.#communities.get(communityId);
+    if (community === undefined) return NO_USERS;
+    if (community.listed === null) {
+      const users: UserPresence[] = [];
+      for (const user of community.users.values()) if (user.told !== null) users.push(user.told);
+      community.listed = Object.freeze(users);
+    }
+    return community.listed;
+  }
+
+  /** The list as a JSON array, built once per version from the users' cached JSON. */
+  listJson(community: Community): string {
+    if (community.json === null) {
+      const parts: string[] = [];
+      for (const user of community.users.values()) {
+        if (user.told !== null) parts.push((user.json ??= JSON.stringify(user.told)));
+      }
+      community.json = '[' + parts.join(',') + ']';
+    }
+    return community.json;
+  }
+
+  /** What the user's own sockets see of the user, where it differs from what everybody sees. */
+  own(communityId: string, userId: string): UserPresence | null {
+    const user = this.#communities.get(communityId)?.users.get(userId);
+    return user === undefined || user.toldOwn === user.told ? null : user.toldOwn;
+  }
+}
+
+function isIdle(community: Community): boolean {
+  return (
+    community.storm.length === 0 &&
+    community.settling.length === 0 &&
+    community.dirty.length === 0 &&
+    community.relisting.size === 0 &&
+    community.waiting.size === 0
+  );
+}
+
+function newestActivity(held: readonly Held[]): number {
+  let newest = 0;
+  for (const one of held) if (one.entry.lastActiveAt > newest) newest = one.entry.lastActiveAt;
+  return newest;
+}

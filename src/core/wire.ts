@@ -1,0 +1,288 @@
+import { isCount, isId, isObject } from './entry.js';
+
+/**
+ * Messages between nodes. A message is text: one line of JSON (the envelope), then one line per body.
+ * JSON never contains a raw line break, so a node that does not host a shard finds and skips that
+ * shard's body without parsing it. docs/protocol.md lists the messages.
+ */
+
+export const PROTOCOL_VERSION = 1;
+
+/** What a node says of one shard of its log: sequence number and digest. */
+export interface ShardState {
+  readonly shard: number;
+  readonly seq: number;
+  readonly a: number;
+  readonly b: number;
+}
+
+export interface DeltaItem {
+  readonly shard: number;
+  readonly seq: number;
+  readonly body: string;
+}
+
+/** A request that a beat answers: who asked, and the asker's request number. */
+export interface Answered {
+  readonly nodeId: string;
+  readonly request: number;
+}
+
+export interface Want {
+  readonly shard: number;
+  /** The asker has everything up to here; -1 asks for a snapshot whatever it has. */
+  readonly have: number;
+}
+
+export type Message =
+  /** Said by a starting or healing node: who is there? Answered by a full beat. */
+  | {
+      readonly kind: 'hello';
+      readonly request: number;
+      readonly name: string | undefined;
+      readonly entries: number;
+      readonly states: readonly ShardState[];
+    }
+  /** The heartbeat. `full`: shards not listed are at 0. */
+  | {
+      readonly kind: 'beat';
+      readonly full: boolean;
+      readonly name: string | undefined;
+      readonly entries: number;
+      readonly states: readonly ShardState[];
+      readonly answers: readonly Answered[];
+    }
+  | { readonly kind: 'delta'; readonly items: readonly DeltaItem[] }
+  /** Asks one owner (or all) for what is missing of some shards; always answered by a beat too. */
+  | {
+      readonly kind: 'pull';
+      readonly request: number;
+      readonly to: string | undefined;
+      readonly wants: readonly Want[];
+    }
+  | {
+      readonly kind: 'snapshot';
+      readonly state: ShardState;
+      readonly id: number;
+      readonly part: number;
+      readonly last: boolean;
+      readonly body: string;
+    }
+  | { readonly kind: 'leave'; readonly states: readonly ShardState[] }
+  /** Asks every owner for its entries of one user. */
+  | { readonly kind: 'ask'; readonly request: number; readonly userId: string }
+  | {
+      readonly kind: 'answer';
+      readonly to: string;
+      readonly request: number;
+      readonly body: string;
+    };
+
+export interface Envelope {
+  readonly cluster: string;
+  readonly from: string;
+  /** The sender's Lamport clock. */
+  readonly lamport: number;
+  readonly message: Message;
+}
+
+export type WireFault = 'malformed' | 'oversize' | 'version' | 'cluster';
+
+const MAX_LAMPORT = 2 ** 50;
+
+type WireState = [number, number, number, number];
+
+function encodeStates(states: readonly ShardState[]): WireState[] {
+  return states.map((s) => [s.shard, s.seq, s.a, s.b]);
+}
+
+/** Encodes a message as text. */
+export function encodeMessage(
+  cluster: string,
+  from: string,
+  lamport: number,
+  message: Message,
+): string {
+  const head: Record<string, unknown> = {
+    v: PROTOCOL_VERSION,
+    c: cluster,
+    f: from,
+    l: lamport,
+    k: message.kind,
+  };
+  let bodies = '';
+  switch (message.kind) {
+    case 'hello':
+      head['r'] = message.request;
+      head['n'] = message.name;
+      head['e'] = message.entries;
+      head['s'] = encodeStates(message.states);
+      break;
+    case 'beat':
+      head['n'] = message.name;
+      head['e'] = message.entries;
+      head['s'] = encodeStates(message.states);
+      if (message.full) head['u'] = 1;
+      if (message.answers.length > 0) {
+        head['a'] = message.answers.map((answer) => [answer.nodeId, answer.request]);
+      }
+      break;
+    case 'delta':
+      head['i'] = message.items.map((item) => [item.shard, item.seq]);
+      for (const item of message.items) bodies += '\n' + item.body;
+      break;
+    case 'pull':
+      head['r'] = message.request;
+      head['t'] = message.to;
+      head['w'] = message.wants.map((want) => [want.shard, want.have]);
+      break;
+    case 'snapshot':
+      head['s'] = encodeStates([message.state]);
+      head['i'] = message.id;
+      head['p'] = message.part;
+      if (message.last) head['z'] = 1;
+      bodies = '\n' + message.body;
+      break;
+    case 'leave':
+      head['s'] = encodeStates(message.states);
+      break;
+    case 'ask':
+      head['r'] = message.request;
+      head['q'] = message.userId;
+      break;
+    case 'answer':
+      head['t'] = message.to;
+      head['r'] = message.request;
+      bodies = '\n' + message.body;
+      break;
+  }
+  return JSON.stringify(head) + bodies;
+}
+
+/** Reads a message as untrusted input. Never throws; bodies stay text until somebody needs them. */
+export function decodeMessage(
+  data: unknown,
+  cluster: string,
+  maxBytes: number,
+): Envelope | WireFault {
+  if (typeof data !== 'string') return 'malformed';
+  if (data.length > maxBytes) return 'oversize';
+  const end = data.indexOf('\n');
+  let head: unknown;
+  try {
+    head = JSON.parse(end === -1 ? data : data.slice(0, end));
+  } catch {
+    return 'malformed';
+  }
+  if (!isObject(head)) return 'malformed';
+  if (head['v'] !== PROTOCOL_VERSION) return 'version';
+  if (head['c'] !== cluster) return 'cluster';
+  const from = head['f'];
+  const lamport = head['l'];
+  if (!isId(from) || !isCount(lamport) || lamport > MAX_LAMPORT) return 'malformed';
+  const message = decodeKind(head, end === -1 ? undefined : data.slice(end + 1));
+  return message === undefined ? 'malformed' : { cluster, from, lamport, message };
+}
+
+function decodeKind(head: Record<string, unknown>, rest: string | undefined): Message | undefined {
+  const request = head['r'];
+  const name = head['n'];
+  const entries = head['e'];
+  switch (head['k']) {
+    case 'hello': {
+      const states = decodeStates(head['s']);
+      if (!isCount(request) || !isName(name) || !isCount(entries) || !states) return undefined;
+      return { kind: 'hello', request, name, entries, states };
+    }
+    case 'beat': {
+      const states = decodeStates(head['s']);
+      const answers = decodePairs(head['a'] ?? [], isId, isCount);
+      if (!isName(name) || !isCount(entries) || !states || !answers) return undefined;
+      return {
+        kind: 'beat',
+        full: head['u'] === 1,
+        name,
+        entries,
+        states,
+        answers: answers.map(([nodeId, n]) => ({ nodeId, request: n })),
+      };
+    }
+    case 'delta': {
+      const pairs = decodePairs(head['i'], isCount, isCount);
+      if (!pairs || rest === undefined) return undefined;
+      const bodies = rest.split('\n');
+      if (bodies.length !== pairs.length) return undefined;
+      const items = pairs.map(([shard, seq], i) => ({ shard, seq, body: bodies[i] as string }));
+      return { kind: 'delta', items };
+    }
+    case 'pull': {
+      const to = head['t'];
+      const wants = decodePairs(head['w'], isCount, isHave);
+      if (!isCount(request) || !(to === undefined || isId(to)) || !wants) return undefined;
+      return { kind: 'pull', request, to, wants: wants.map(([shard, have]) => ({ shard, have })) };
+    }
+    case 'snapshot': {
+      const state = decodeStates(head['s'])?.[0];
+      const id = head['i'];
+      const part = head['p'];
+      if (!state || !isCount(id) || !isCount(part) || rest === undefined) return undefined;
+      return { kind: 'snapshot', state, id, part, last: head['z'] === 1, body: rest };
+    }
+    case 'leave': {
+      const states = decodeStates(head['s']);
+      return states && { kind: 'leave', states };
+    }
+    case 'ask': {
+      const userId = head['q'];
+      if (!isCount(request) || !isId(userId)) return undefined;
+      return { kind: 'ask', request, userId };
+    }
+    case 'answer': {
+      const to = head['t'];
+      if (!isId(to) || !isCount(request) || rest === undefined) return undefined;
+      return { kind: 'answer', to, request, body: rest };
+    }
+    default:
+      return undefined;
+  }
+}
+
+function isName(value: unknown): value is string | undefined {
+  return value === undefined || isId(value);
+}
+
+function isHave(value: unknown): value is number {
+  return value === -1 || isCount(value);
+}
+
+function isInt32(value: unknown): value is number {
+  return typeof value === 'number' && (value | 0) === value;
+}
+
+function decodeStates(value: unknown): ShardState[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const states: ShardState[] = [];
+  for (const item of value) {
+    if (!Array.isArray(item)) return undefined;
+    const [shard, seq, a, b] = item;
+    if (!isCount(shard) || !isCount(seq) || !isInt32(a) || !isInt32(b)) return undefined;
+    states.push({ shard, seq, a, b });
+  }
+  return states;
+}
+
+function decodePairs<A, B>(
+  value: unknown,
+  first: (v: unknown) => v is A,
+  second: (v: unknown) => v is B,
+): [A, B][] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const pairs: [A, B][] = [];
+  for (const item of value) {
+    if (!Array.isArray(item)) return undefined;
+    const [a, b] = item;
+    if (!first(a) || !second(b)) return undefined;
+    pairs.push([a, b]);
+  }
+  return pairs;
+}
