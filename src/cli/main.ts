@@ -1,0 +1,170 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { PresenceError } from '../server/index.js';
+import { FaultError, UsageError } from './errors.js';
+import { serve, type ServeOptions } from './serve.js';
+
+/** The command line. Wrong usage ends with code 2, a fault outside with code 1, each in one sentence. */
+
+function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isInteger(value) || text.trim() === '' || value < least || value > most) {
+      throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+    }
+    return value;
+  };
+}
+
+function text(value: string): string {
+  if (value.trim() === '') throw new InvalidArgumentError('It must not be empty.');
+  return value;
+}
+
+/** A flag that is also ROLLCALL_<FLAG> in the environment. */
+function flag(flags: string, description: string): Option {
+  const option = new Option(flags, description);
+  const name = (option.long ?? '').slice(2).replaceAll('-', '_').toUpperCase();
+  return option.env(`ROLLCALL_${name}`);
+}
+
+const ms = wholeNumber(0, 600_000);
+
+function serveCommand(): Command {
+  return new Command('serve')
+    .description('run one node of a rollcall cluster')
+    .addOption(
+      flag('--port <port>', 'port to listen on; 0 takes a free one')
+        .default(3001)
+        .argParser(wholeNumber(0, 65_535)),
+    )
+    .addOption(flag('--host <host>', 'address to listen on').default('127.0.0.1').argParser(text))
+    .addOption(
+      flag('--strategy <strategy>', 'where the state of the other nodes lives')
+        .choices(['replicated', 'on-demand', 'dual-write', 'redis'])
+        .default('replicated'),
+    )
+    .addOption(
+      flag(
+        '--adapter <adapter>',
+        'Socket.IO adapter (default: redis with --redis, else memory)',
+      ).choices(['redis', 'redis-sharded', 'redis-streams', 'memory']),
+    )
+    .addOption(flag('--redis <url>', 'Redis, such as redis://127.0.0.1:6379').argParser(redisUrl))
+    .addOption(flag('--name <name>', 'stable label of this node').argParser(text))
+    .addOption(
+      flag('--auth <auth>', 'how clients say who they are')
+        .choices(['jwt', 'insecure'])
+        .default('jwt'),
+    )
+    .addOption(flag('--jwt-secret <secret>', 'shared secret of the tokens (HS256, HS384, HS512)'))
+    .addOption(
+      flag('--jwt-public-key <pem>', 'public key of the tokens: PEM text or the path of a file'),
+    )
+    .addOption(flag('--api-key <key>', 'key for the HTTP API').argParser(text))
+    .addOption(
+      flag(
+        '--cors-origin <origins>',
+        'web origins that may connect, separated by commas',
+      ).argParser(origins),
+    )
+    .addOption(
+      flag('--log-level <level>', 'least level that is logged')
+        .choices(['debug', 'info', 'warn', 'error', 'silent'])
+        .default('info'),
+    )
+    .addOption(
+      flag('--linger-ms <ms>', 'how long a dropped device still counts')
+        .default(5000)
+        .argParser(ms),
+    )
+    .addOption(
+      flag('--heartbeat-ms <ms>', 'how often a node says that it is there')
+        .default(1000)
+        .argParser(ms),
+    )
+    .addOption(
+      flag('--down-after-ms <ms>', 'silence after which a node is dead')
+        .default(5000)
+        .argParser(ms),
+    )
+    .addOption(
+      flag('--typing-timeout-ms <ms>', 'when typing clears itself').default(6000).argParser(ms),
+    )
+    .allowExcessArguments(false)
+    .action((options: ServeOptions) => serve(options));
+}
+
+function redisUrl(value: string): string {
+  let protocol: string;
+  try {
+    ({ protocol } = new URL(value));
+  } catch {
+    protocol = '';
+  }
+  if (protocol !== 'redis:' && protocol !== 'rediss:') {
+    throw new InvalidArgumentError('It must be a URL such as redis://127.0.0.1:6379.');
+  }
+  return value;
+}
+
+function origins(value: string): string[] {
+  return value.split(',').map((origin) => {
+    try {
+      return new URL(origin.trim()).origin;
+    } catch {
+      throw new InvalidArgumentError('Origins look like https://example.org, separated by commas.');
+    }
+  });
+}
+
+function version(): string {
+  const file = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
+
+async function main(): Promise<void> {
+  const program = new Command('rollcall')
+    .description('Presence for Socket.IO applications that run on more than one instance.')
+    .version(version());
+  for (const command of [serveCommand()]) program.addCommand(command);
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({
+      outputError: (message, write) => write(`rollcall: ${message.replace(/^error: /, '')}`),
+    });
+  }
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    process.exitCode = report(error);
+    // Connections that were opened before the fault must not keep the process.
+    process.exit();
+  }
+}
+
+/** Options that are flags here; errors name what the user typed. */
+const OPTION_NAMES = /\b(lingerMs|heartbeatMs|downAfterMs|typingTimeoutMs|nodeName)\b/g;
+
+function asFlag(option: string): string {
+  if (option === 'nodeName') return '--name';
+  return `--${option.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof UsageError || error instanceof FaultError) {
+    process.stderr.write(`rollcall: ${error.message}\n`);
+    return error.exitCode;
+  }
+  if (error instanceof PresenceError && error.code === 'INVALID_OPTION') {
+    process.stderr.write(`rollcall: ${error.message.replaceAll(OPTION_NAMES, asFlag)}\n`);
+    return 2;
+  }
+  process.stderr.write(
+    `rollcall: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  );
+  return 1;
+}
+
+await main();

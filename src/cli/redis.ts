@@ -1,0 +1,151 @@
+import { createAdapter, createShardedAdapter } from '@socket.io/redis-adapter';
+import { createAdapter as createStreamsAdapter } from '@socket.io/redis-streams-adapter';
+import type { Logger } from 'pino';
+import { createClient } from 'redis';
+import { FaultError, UsageError } from './errors.js';
+
+export type RedisAdapterKind = 'redis' | 'redis-sharded' | 'redis-streams';
+
+/** A connected Socket.IO adapter over Redis. */
+export interface RedisAdapter {
+  readonly adapter: ReturnType<typeof createAdapter>;
+  readonly close: () => Promise<void>;
+}
+
+type Client = ReturnType<typeof createClient>;
+
+const CONNECT_TIMEOUT_MS = 5000;
+const RECONNECT_MAX_MS = 1000;
+/** Keys and channels of rollcall's servers, apart from other applications on the same Redis. */
+const PREFIX = 'rollcall';
+
+export async function connectRedis(
+  url: string,
+  kind: RedisAdapterKind,
+  logger: Logger,
+): Promise<RedisAdapter> {
+  const shown = hidePassword(url);
+  const publisher = makeClient(url);
+  const subscriber = publisher.duplicate();
+  for (const [role, client] of [
+    ['publisher', publisher],
+    ['subscriber', subscriber],
+  ] as const) {
+    watch(client, role, logger);
+  }
+  try {
+    await withTimeout(Promise.all([publisher.connect(), subscriber.connect()]));
+  } catch (error) {
+    publisher.destroy();
+    subscriber.destroy();
+    throw new FaultError(
+      `Redis at ${shown} cannot be reached (${reasonOf(error)}); start it, or check --redis`,
+    );
+  }
+  if (kind === 'redis-sharded') await requireVersion7(publisher, shown);
+  const guarded = guard(publisher, logger);
+  const adapter =
+    kind === 'redis'
+      ? createAdapter(guarded, subscriber, { key: PREFIX })
+      : kind === 'redis-sharded'
+        ? createShardedAdapter(guarded, subscriber, { channelPrefix: PREFIX })
+        : createStreamsAdapter(guarded, { streamName: PREFIX, channelPrefix: PREFIX });
+  return {
+    adapter: adapter as ReturnType<typeof createAdapter>,
+    close: async () => {
+      // Lets what was published last (the leave) go out.
+      await Promise.allSettled([withTimeout(publisher.ping())]);
+      for (const client of [publisher, subscriber]) if (client.isOpen) client.destroy();
+    },
+  };
+}
+
+function makeClient(url: string): Client {
+  try {
+    return createClient({
+      url,
+      // A command that waits while Redis is away must not end in a rejection that nobody handles.
+      commandOptions: { timeout: 0 },
+      socket: {
+        connectTimeout: CONNECT_TIMEOUT_MS,
+        reconnectStrategy: (retries) =>
+          Math.min(50 * 2 ** retries, RECONNECT_MAX_MS) * (0.75 + Math.random() / 2),
+      },
+    }) as Client;
+  } catch {
+    throw new UsageError('--redis must be a URL such as redis://127.0.0.1:6379');
+  }
+}
+
+/** Says once that a connection was lost, and once that it is back. */
+function watch(client: Client, role: string, logger: Logger): void {
+  let lost = false;
+  client.on('error', (error: Error) => {
+    if (lost || !client.isOpen) return;
+    lost = true;
+    logger.warn(
+      { event: 'redis-lost', role, error: error.message },
+      'the connection to Redis was lost; reconnecting',
+    );
+  });
+  client.on('ready', () => {
+    if (!lost) return;
+    lost = false;
+    logger.info({ event: 'redis-back', role }, 'the connection to Redis is back');
+  });
+}
+
+/** Commands whose results the adapters ignore, so that a rejection would end the process. */
+const UNWATCHED = new Set<PropertyKey>(['publish', 'sPublish', 'xAdd', 'set']);
+
+function guard(client: Client, logger: Logger): Client {
+  return new Proxy(client, {
+    get(target, property) {
+      const value: unknown = Reflect.get(target, property, target);
+      if (typeof value !== 'function') return value;
+      const method = value as (...args: unknown[]) => unknown;
+      if (!UNWATCHED.has(property)) return method.bind(target);
+      return (...args: unknown[]) =>
+        (method.apply(target, args) as Promise<unknown>).catch((error: Error) => {
+          logger.debug(
+            { event: 'redis-command-failed', error: error.message },
+            'a message was lost',
+          );
+          return 0;
+        });
+    },
+  });
+}
+
+async function requireVersion7(client: Client, shown: string): Promise<void> {
+  const info = await client.info('server');
+  const version = /redis_version:(\d+)/.exec(info)?.[1];
+  if (version !== undefined && Number(version) < 7) {
+    throw new FaultError(
+      `Redis at ${shown} is older than 7.0, which --adapter redis-sharded needs; use --adapter redis`,
+    );
+  }
+}
+
+async function withTimeout<T>(promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error('no answer in time')), CONNECT_TIMEOUT_MS);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError && error.errors[0] instanceof Error) {
+    return error.errors[0].message;
+  }
+  return error instanceof Error ? error.message || error.name : String(error);
+}
+
+function hidePassword(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, '//');
+}

@@ -1,0 +1,130 @@
+import type { Effect, Instant, PresenceNode } from '../core/index.js';
+import type { Transport } from '../transport/index.js';
+
+/**
+ * Drives the core: gives it time, messages and local changes, and performs its effects in order. The
+ * only place with a timer.
+ */
+
+export interface DriverHost {
+  /** Performs what is not between nodes: lists and events to sockets, reports. */
+  readonly perform: (effect: LocalEffect) => void;
+  readonly onError: (error: unknown) => void;
+  /** Called after each tick, for metrics. */
+  readonly onTick: () => void;
+  /** Called for each message that the transport could not take. */
+  readonly onUnsent: () => void;
+}
+
+export type LocalEffect = Exclude<Effect, { kind: 'send' | 'probe' }>;
+
+export class Driver {
+  readonly node: PresenceNode;
+  readonly #transport: Transport;
+  readonly #host: DriverHost;
+  #timer: NodeJS.Timeout | undefined;
+  #timerAt = Infinity;
+  #immediate: NodeJS.Immediate | undefined;
+  #performing = false;
+  #closed = false;
+
+  constructor(node: PresenceNode, transport: Transport, host: DriverHost) {
+    this.node = node;
+    this.#transport = transport;
+    this.#host = host;
+  }
+
+  /** Subscribes first, then lets the node say hello. */
+  start(): void {
+    this.#transport.start((data) => this.input((node, t) => node.receive(data, t)));
+    this.input((node, t) => node.start(t));
+  }
+
+  now(): Instant {
+    return { now: performance.now(), wall: Date.now() };
+  }
+
+  /** Gives the core an input and performs what follows. */
+  input<T>(change: (node: PresenceNode, t: Instant) => T): T | undefined {
+    let result: T | undefined;
+    try {
+      result = change(this.node, this.now());
+    } catch (error) {
+      // Nothing that arrives may stop the process; the host logs and counts it.
+      this.#host.onError(error);
+    }
+    this.#perform();
+    this.#schedule();
+    return result;
+  }
+
+  #perform(): void {
+    // An effect's own inputs (a listener that calls back) are performed by the outer loop.
+    if (this.#performing) return;
+    this.#performing = true;
+    try {
+      while (this.node.hasEffects) {
+        for (const effect of this.node.take()) {
+          try {
+            this.#performOne(effect);
+          } catch (error) {
+            this.#host.onError(error);
+          }
+        }
+      }
+    } finally {
+      this.#performing = false;
+    }
+  }
+
+  #performOne(effect: Effect): void {
+    switch (effect.kind) {
+      case 'send':
+        if (!this.#transport.publish(effect.data)) this.#host.onUnsent();
+        return;
+      case 'probe':
+        void this.#transport.probe().then((ok) => {
+          if (!this.#closed) this.input((node, t) => node.probed(effect.id, ok, t));
+        });
+        return;
+      default:
+        this.#host.perform(effect);
+    }
+  }
+
+  #schedule(): void {
+    if (this.#closed) return;
+    const at = this.node.nextTickAt();
+    const now = performance.now();
+    if (at <= now) {
+      this.#soon();
+    } else if (at < this.#timerAt) {
+      clearTimeout(this.#timer);
+      this.#timerAt = at;
+      // Timers run before sockets are read; the tick waits until they have been (see 2.3).
+      this.#timer = setTimeout(() => {
+        this.#timerAt = Infinity;
+        this.#soon();
+      }, at - now);
+    }
+  }
+
+  #soon(): void {
+    this.#immediate ??= setImmediate(() => {
+      this.#immediate = undefined;
+      if (this.#closed) return;
+      this.input((node, t) => node.tick(t));
+      this.#host.onTick();
+    });
+  }
+
+  /** Announces the leave and stops. */
+  close(): void {
+    if (this.#closed) return;
+    this.input((node, t) => node.close(t));
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    clearImmediate(this.#immediate);
+    this.#transport.close();
+  }
+}

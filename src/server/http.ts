@@ -1,0 +1,139 @@
+import { timingSafeEqual, createHash } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Presence } from './presence.js';
+import { PresenceError } from './errors.js';
+
+/**
+ * The HTTP API over a node's presence, as a plain Node request handler: health, metrics, and reads of
+ * the cluster for whoever holds the API key.
+ */
+
+export interface HttpApiOptions {
+  /** Who may read `/api`: a bearer key, everybody (`open`), or nobody. */
+  readonly access: { readonly key: string } | 'open' | 'closed';
+  /** Answers 503 at `/healthz` while this is true, so that a load balancer looks elsewhere. */
+  readonly isDraining?: () => boolean;
+}
+
+/** Answers the requests that are for it; gives false for any other, which it leaves alone. */
+export type HttpApi = (request: IncomingMessage, response: ServerResponse) => boolean;
+
+interface Answer {
+  readonly status: number;
+  readonly body: object;
+}
+
+export function createHttpApi(presence: Presence, options: HttpApiOptions): HttpApi {
+  return (request, response) => {
+    const path = (request.url ?? '/').split('?', 1)[0] as string;
+    if (
+      path !== '/healthz' &&
+      path !== '/metrics' &&
+      path !== '/api' &&
+      !path.startsWith('/api/')
+    ) {
+      return false;
+    }
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('Allow', 'GET, HEAD');
+      sendJson(response, failure(405, 'METHOD_NOT_ALLOWED', 'only GET is allowed here'));
+    } else if (path === '/healthz') {
+      sendJson(response, health(presence, options.isDraining?.() === true));
+    } else if (path === '/metrics') {
+      void sendMetrics(presence, response);
+    } else {
+      const refusal = refuse(request, options);
+      if (refusal !== undefined) {
+        response.setHeader('WWW-Authenticate', 'Bearer realm="rollcall"');
+        sendJson(response, refusal);
+      } else {
+        void read(presence, path).then((answer) => sendJson(response, answer));
+      }
+    }
+    return true;
+  };
+}
+
+export function sendJson(response: ServerResponse, { status, body }: Answer): void {
+  const text = JSON.stringify(body);
+  response.writeHead(status, {
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': Buffer.byteLength(text),
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+  });
+  response.end(text);
+}
+
+export function failure(status: number, code: string, message: string): Answer {
+  return { status, body: { error: { code, message } } };
+}
+
+function health(presence: Presence, draining: boolean): Answer {
+  const ready = presence.isReady() && !draining;
+  const status = draining ? 'draining' : ready ? 'ready' : 'starting';
+  return {
+    status: ready ? 200 : 503,
+    body: { status, degraded: presence.isDegraded(), nodeId: presence.nodeId },
+  };
+}
+
+async function sendMetrics(presence: Presence, response: ServerResponse): Promise<void> {
+  const text = await presence.metrics.metrics();
+  response.writeHead(200, { 'Content-Type': presence.metrics.contentType });
+  response.end(text);
+}
+
+/** Refuses before anything is looked up, and compares keys in constant time. */
+function refuse(request: IncomingMessage, { access }: HttpApiOptions): Answer | undefined {
+  if (access === 'open') return undefined;
+  if (access === 'closed') {
+    return failure(401, 'UNAUTHORIZED', 'this node has no API key; start it with --api-key');
+  }
+  const given = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  if (timingSafeEqual(digest(given), digest(access.key))) return undefined;
+  return failure(401, 'UNAUTHORIZED', 'send the API key as "Authorization: Bearer <key>"');
+}
+
+async function read(presence: Presence, path: string): Promise<Answer> {
+  try {
+    const [, , kind, rawId, ...rest] = path.split('/');
+    if (kind === 'nodes' && rawId === undefined) {
+      const nodes = presence.nodes().map((node) => ({
+        nodeId: node.nodeId,
+        nodeName: node.nodeName ?? null,
+        state: node.state === 'self' ? 'alive' : node.state,
+        entries: node.entries,
+        lastHeardMs: Math.round(node.lastHeardMs),
+      }));
+      return { status: 200, body: { nodes } };
+    }
+    if (rawId !== undefined && rawId !== '' && rest.length === 0) {
+      const id = decodeURIComponent(rawId);
+      if (kind === 'communities') {
+        const { users, info } = await presence.fetchCommunity(id);
+        return { status: 200, body: { communityId: id, complete: info.complete, users } };
+      }
+      if (kind === 'users') {
+        const { userId, communities, complete } = await presence.fetchUser(id);
+        if (communities.length > 0) return { status: 200, body: { userId, communities } };
+        const message = complete
+          ? 'this user is not online'
+          : 'this user is not online on the nodes that answered; not all did';
+        return failure(404, 'NOT_FOUND', message);
+      }
+    }
+    return failure(
+      404,
+      'NOT_FOUND',
+      'there is /api/communities/:id, /api/users/:id and /api/nodes',
+    );
+  } catch (error) {
+    if (error instanceof PresenceError) return failure(400, error.code, error.message);
+    if (error instanceof URIError) {
+      return failure(400, 'INVALID_ARGUMENT', 'the id is not valid percent-encoding');
+    }
+    return failure(500, 'UNAVAILABLE', 'the node could not answer; its log says why');
+  }
+}

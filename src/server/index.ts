@@ -1,0 +1,22 @@
+export { createPresence } from './presence.js';
+export type { CommunityList, Presence, PresenceEvents, UserCommunities } from './presence.js';
+export {
+  resolveOptions,
+  type PresenceIdentity,
+  type PresenceLogger,
+  type PresenceOptions,
+} from './options.js';
+export { DEFAULT_LIMITS, type PresenceLimits } from './limits.js';
+export { createHttpApi, failure, sendJson, type HttpApi, type HttpApiOptions } from './http.js';
+export { checkIdentity } from './sockets.js';
+export { PresenceError, type PresenceErrorCode } from './errors.js';
+export type { PresenceClientToServerEvents, PresenceServerToClientEvents } from './events.js';
+export type {
+  DevicePresence,
+  ListInfo,
+  NodeView,
+  OfflineReason,
+  SettableStatus,
+  Status,
+  UserPresence,
+} from '../core/index.js';

@@ -1,0 +1,360 @@
+import { randomBytes } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { Registry } from 'prom-client';
+import type { Namespace, Server, Socket } from 'socket.io';
+import {
+  PresenceNode,
+  type ListInfo,
+  type NodeDownReason,
+  type NodeView,
+  type OfflineEvent,
+  type OnlineEvent,
+  type UpdatedEvent,
+  type UserPresence,
+} from '../core/index.js';
+import { socketIoTransport } from '../transport/index.js';
+import { Driver, type LocalEffect } from './driver.js';
+import { FanOut } from './fan-out.js';
+import { checkId } from './limits.js';
+import { Metrics } from './metrics.js';
+import { resolveOptions, type PresenceLogger, type PresenceOptions } from './options.js';
+import { Sockets } from './sockets.js';
+
+/** What `presence.on` tells the application. */
+export interface PresenceEvents {
+  userOnline: [event: Omit<OnlineEvent, 'type'>];
+  userUpdated: [event: Omit<UpdatedEvent, 'type'>];
+  userOffline: [event: Omit<OfflineEvent, 'type'>];
+  nodeUp: [event: { nodeId: string; nodeName: string | undefined }];
+  nodeDown: [event: { nodeId: string; nodeName: string | undefined; reason: NodeDownReason }];
+  /** The medium between the nodes cannot be reached (true), or can be again (false). */
+  degraded: [degraded: boolean];
+}
+
+/** A community as read from the whole cluster. */
+export interface CommunityList {
+  readonly users: readonly UserPresence[];
+  readonly info: ListInfo;
+}
+
+/** A user in all communities of the cluster. */
+export interface UserCommunities {
+  readonly userId: string;
+  readonly communities: readonly UserPresence[];
+}
+
+/** Presence of one Socket.IO server, or of one of its namespaces. */
+export interface Presence {
+  readonly nodeId: string;
+  readonly nodeName: string | undefined;
+  /** Resolves when the other nodes have answered, at the latest after 5 s. */
+  readonly ready: () => Promise<void>;
+  readonly isReady: () => boolean;
+  /** True while the medium cannot be reached: lists then say `complete: false`. */
+  readonly isDegraded: () => boolean;
+  /** Is the user online in a community that this node knows? Local, synchronous. */
+  readonly isOnline: (userId: string) => boolean;
+  /** Who is online in a community. Local, synchronous; the array is shared and frozen. */
+  readonly onlineUsers: (communityId: string) => readonly UserPresence[];
+  /** The user in the communities that this node knows, or undefined while offline. */
+  readonly user: (userId: string) => UserCommunities | undefined;
+  /** What a list of this community covers. */
+  readonly info: (communityId: string) => ListInfo;
+  /** Who is online in a community of the cluster, whether or not anybody here is in it. */
+  readonly fetchOnlineUsers: (communityId: string) => Promise<readonly UserPresence[]>;
+  /** The same, with what the list covers. */
+  readonly fetchCommunity: (communityId: string) => Promise<CommunityList>;
+  /** The user in all communities of the cluster. */
+  readonly fetchUser: (userId: string) => Promise<UserCommunities & { complete: boolean }>;
+  /** The nodes of the cluster as this one sees them, itself first. */
+  readonly nodes: () => readonly NodeView[];
+  readonly on: <E extends keyof PresenceEvents>(
+    event: E,
+    listener: (...args: PresenceEvents[E]) => void,
+  ) => Presence;
+  readonly off: <E extends keyof PresenceEvents>(
+    event: E,
+    listener: (...args: PresenceEvents[E]) => void,
+  ) => Presence;
+  /** Metrics for Prometheus (prom-client). */
+  readonly metrics: Registry;
+  /**
+   * Leaves in order: the other nodes keep this node's users for the linger, so that clients that
+   * reconnect elsewhere do not flicker. Call it before `io.close()`.
+   */
+  readonly close: () => Promise<void>;
+}
+
+/** How long a cluster-wide read waits for the other nodes. */
+const FETCH_TIMEOUT_MS = 1000;
+const SWEEP_MS = 250;
+const HOUSEKEEPING_MS = 1000;
+/** A p99 of the event loop's delay above this makes the node trust its own timing less. */
+const STRAINED_MS = 200;
+
+const SILENT: PresenceLogger = { info: () => {}, warn: () => {}, error: () => {} };
+
+/**
+ * Adds presence to a Socket.IO server or namespace. Set the server's adapter first.
+ *
+ * @throws PresenceError with code INVALID_OPTION when an option is not what it should be.
+ */
+export function createPresence<S extends Socket = Socket>(
+  io: Server | Namespace,
+  options: PresenceOptions<S>,
+): Presence {
+  const resolved = resolveOptions(options as unknown as PresenceOptions<never>);
+  const { limits } = resolved;
+  const logger = options.logger ?? SILENT;
+  const nsp: Namespace = 'sockets' in io && 'of' in io ? io.of('/') : (io as Namespace);
+  const transport = options.transport ?? socketIoTransport(nsp);
+  const metrics = new Metrics();
+  const events = new EventEmitter<PresenceEvents>();
+  const node = new PresenceNode({
+    nodeId: randomBytes(9).toString('base64url'),
+    nodeName: options.nodeName,
+    ...(options.cluster !== undefined && { cluster: options.cluster }),
+    random: Math.random,
+    solo: transport.isSolo,
+    canProbe: transport.canProbe,
+    interest: options.interest ?? 'hosted',
+    lingerMs: resolved.lingerMs,
+    heartbeatMs: resolved.heartbeatMs,
+    downAfterMs: resolved.downAfterMs,
+    typingTimeoutMs: resolved.typingTimeoutMs,
+    forgetAfterMs: resolved.forgetAfterMs,
+    flushMs: resolved.flushMs,
+    maxMessageBytes: limits.messageBytes,
+  });
+  const waiting = new Map<number, (effect: LocalEffect) => void>();
+  const readyWaiters: (() => void)[] = [];
+  let closed: Promise<void> | undefined;
+
+  const tell = <E extends keyof PresenceEvents>(event: E, ...args: PresenceEvents[E]): void => {
+    try {
+      (events as EventEmitter).emit(event, ...args);
+    } catch (error) {
+      logger.error(
+        { event: 'listener-failed', of: event, error: String(error) },
+        'a listener of the application threw',
+      );
+    }
+  };
+
+  const perform = (effect: LocalEffect): void => {
+    switch (effect.kind) {
+      case 'event': {
+        if (effect.audience !== 'server') fanOut.event(effect.event, effect.audience);
+        if (effect.audience === 'own') return;
+        const { type, ...payload } = effect.event;
+        tell(type, payload as never);
+        return;
+      }
+      case 'list':
+        fanOut.list(effect.communityId, effect.to);
+        return;
+      case 'prove':
+        sockets.prove(effect.socketIds);
+        return;
+      case 'ready':
+        logger.info(
+          { event: 'ready', complete: effect.complete, nodes: node.nodes(0).length },
+          'ready',
+        );
+        for (const resolve of readyWaiters.splice(0)) resolve();
+        return;
+      case 'nodeUp':
+        logger.info(
+          { event: 'node-up', nodeId: effect.nodeId, nodeName: effect.nodeName },
+          'a node is there',
+        );
+        tell('nodeUp', { nodeId: effect.nodeId, nodeName: effect.nodeName });
+        return;
+      case 'nodeDown': {
+        const { nodeId, nodeName, reason } = effect;
+        const log = { event: 'node-down', nodeId, nodeName, reason };
+        if (reason === 'left') logger.info(log, 'a node left');
+        else
+          logger.warn(
+            log,
+            'a node is silent and taken for dead; its users linger, then go offline',
+          );
+        tell('nodeDown', { nodeId, nodeName, reason });
+        return;
+      }
+      case 'degraded':
+        if (effect.degraded) {
+          logger.warn(
+            { event: 'degraded' },
+            'the medium between the nodes cannot be reached: the last known lists stay, marked complete: false',
+          );
+        } else {
+          logger.info({ event: 'healed' }, 'the medium can be reached again; catching up');
+        }
+        tell('degraded', effect.degraded);
+        return;
+      case 'nameConflict':
+        logger.warn(
+          { event: 'name-conflict', nodeName: effect.nodeName, nodeIds: effect.nodeIds },
+          'two living nodes have one name; the name is ignored. Give each node its own',
+        );
+        return;
+      case 'answered':
+      case 'fetched':
+        waiting.get(effect.id)?.(effect);
+        waiting.delete(effect.id);
+        return;
+      case 'interest':
+        return;
+    }
+  };
+
+  let seenFlushes = 0;
+  let seenPrimes = 0;
+  let seenPrimeMs = 0;
+  const driver = new Driver(node, transport, {
+    perform,
+    onError: (error) => {
+      metrics.failures.inc();
+      logger.error(
+        { event: 'failure', error: error instanceof Error ? error.stack : String(error) },
+        'rollcall failed inside; please report it',
+      );
+    },
+    onUnsent: () => metrics.unsent.inc(),
+    onTick: () => {
+      const { stats } = node;
+      if (stats.flushes !== seenFlushes) {
+        seenFlushes = stats.flushes;
+        metrics.flushOps.observe(stats.lastFlushOps);
+      }
+      if (stats.primes !== seenPrimes) {
+        const each = (stats.primeMsTotal - seenPrimeMs) / (stats.primes - seenPrimes);
+        for (; seenPrimes < stats.primes; seenPrimes++) metrics.rollCall.observe(each / 1000);
+        seenPrimeMs = stats.primeMsTotal;
+      }
+    },
+  });
+  const fanOut = new FanOut(nsp, node, {
+    onListEncoded: (ms, bytes) => {
+      metrics.listEncode.observe(ms / 1000);
+      metrics.listBytes.observe(bytes);
+    },
+    onList: (count, complete) => {
+      metrics.lists.inc(count);
+      if (!complete) metrics.incompleteLists.inc(count);
+    },
+  });
+
+  const request = (start: (t: { now: number; wall: number }) => number): Promise<LocalEffect> =>
+    new Promise((resolve) => {
+      driver.input((_node, t) => {
+        waiting.set(start(t), resolve);
+      });
+    });
+  const fetchCommunity = async (communityId: string): Promise<CommunityList> => {
+    const id = checkId(communityId, 'communityId', limits);
+    const fetched = await request((t) => node.fetch(id, FETCH_TIMEOUT_MS, t));
+    const users = fetched.kind === 'fetched' ? fetched.users : [];
+    const complete = fetched.kind === 'fetched' && fetched.complete;
+    return { users, info: { ...node.info(id), complete } };
+  };
+
+  const close = (): Promise<void> => {
+    closed ??= (async () => {
+      sockets.close();
+      driver.close();
+      clearInterval(sweeper);
+      clearInterval(housekeeper);
+      lag.disable();
+      for (const resolve of readyWaiters.splice(0)) resolve();
+      // What has been handed to the adapter is written in the next turns of the event loop.
+      await new Promise((resolve) => setImmediate(resolve));
+    })();
+    return closed;
+  };
+
+  const sockets = new Sockets(nsp, {
+    driver,
+    fanOut,
+    limits,
+    logger,
+    options: options as unknown as PresenceOptions,
+    fetchCommunity,
+    onRefused: (code) => metrics.refused(code),
+    onShutdown: () => void close(),
+  });
+
+  const lag = monitorEventLoopDelay({ resolution: 20 });
+  lag.enable();
+  let lagSeconds = 0;
+  const sweeper = setInterval(
+    () => sockets.sweep(() => metrics.slowSockets.inc()),
+    SWEEP_MS,
+  ).unref();
+  const housekeeper = setInterval(() => {
+    const p99 = lag.percentile(99) / 1e6;
+    lagSeconds = Number.isFinite(p99) ? p99 / 1000 : 0;
+    lag.reset();
+    if (p99 > STRAINED_MS) node.strained();
+  }, HOUSEKEEPING_MS).unref();
+
+  metrics.watch({
+    stats: () => node.stats,
+    gauges: () => node.gauges(performance.now()),
+    nodes: () => node.nodes(performance.now()),
+    degraded: () => node.isDegraded,
+    ready: () => node.isReady,
+    eventLoopLagSeconds: () => lagSeconds,
+    slow: () => sockets.slow,
+  });
+
+  driver.start();
+
+  const presence: Presence = {
+    nodeId: node.nodeId,
+    nodeName: node.nodeName,
+    ready: () =>
+      node.isReady || closed !== undefined
+        ? Promise.resolve()
+        : new Promise((resolve) => readyWaiters.push(resolve)),
+    isReady: () => node.isReady && closed === undefined,
+    isDegraded: () => node.isDegraded,
+    isOnline: (userId) => node.isOnline(userId),
+    onlineUsers: (communityId) => {
+      // A read of a community that nobody here is in makes this node take part in it for a while.
+      if (node.community(communityId)?.active !== true) {
+        const id = checkId(communityId, 'communityId', limits);
+        driver.input((_node, t) => node.touch(id, t));
+      }
+      return node.onlineUsers(communityId);
+    },
+    user: (userId) => {
+      const communities = node.user(userId);
+      return communities.length === 0 ? undefined : { userId, communities };
+    },
+    info: (communityId) => node.info(communityId),
+    fetchOnlineUsers: async (communityId) => (await fetchCommunity(communityId)).users,
+    fetchCommunity,
+    fetchUser: async (userId) => {
+      const id = checkId(userId, 'userId', limits);
+      const answered = await request((t) => node.fetchUser(id, t));
+      return answered.kind === 'answered'
+        ? { userId: id, communities: answered.communities, complete: answered.complete }
+        : { userId: id, communities: [], complete: false };
+    },
+    nodes: () => node.nodes(performance.now()),
+    on: (event, listener) => {
+      (events as EventEmitter).on(event, listener as (...args: unknown[]) => void);
+      return presence;
+    },
+    off: (event, listener) => {
+      (events as EventEmitter).off(event, listener as (...args: unknown[]) => void);
+      return presence;
+    },
+    metrics: metrics.registry,
+    close,
+  };
+  return presence;
+}

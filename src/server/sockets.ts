@@ -1,0 +1,423 @@
+import type { Namespace, Socket } from 'socket.io';
+import type { DevicePatch } from '../core/index.js';
+import type { Driver } from './driver.js';
+import { describeError, PresenceError } from './errors.js';
+import type { FanOut } from './fan-out.js';
+import {
+  checkData,
+  checkId,
+  checkPatch,
+  checkStatus,
+  TokenBucket,
+  type PresenceLimits,
+} from './limits.js';
+import type { PresenceIdentity, PresenceLogger, PresenceOptions } from './options.js';
+import type { CommunityList } from './presence.js';
+
+/**
+ * The sockets of this node: who they are, what they may do, and the four events that clients send.
+ * Everything a client sends is checked here; the core sees only what passed.
+ */
+
+export interface SocketsHost {
+  readonly driver: Driver;
+  readonly fanOut: FanOut;
+  readonly limits: PresenceLimits;
+  readonly logger: PresenceLogger;
+  readonly options: PresenceOptions;
+  readonly fetchCommunity: (communityId: string) => Promise<CommunityList>;
+  readonly onRefused: (code: string) => void;
+  readonly onShutdown: () => void;
+}
+
+/** A device that the application has named, after all checks. */
+interface Identified extends PresenceIdentity {
+  readonly deviceId: string;
+  readonly communities: readonly string[];
+}
+
+interface Session {
+  readonly socket: Socket;
+  /** Settles when the socket is identified; null where it has no presence. */
+  identity: Promise<Identified | null>;
+  identified: Identified | null;
+  readonly communities: Set<string>;
+  readonly updates: TokenBucket;
+  readonly requests: TokenBucket;
+  /** What waits to be applied because updates came too fast. */
+  delayed: DevicePatch | null;
+  delayTimer: NodeJS.Timeout | undefined;
+  proving: boolean;
+  gone: boolean;
+  /** 0, or since when the socket cannot keep up. */
+  slowSince: number;
+  readonly detach: () => void;
+}
+
+type Handler = (session: Session, identity: Identified, argument: unknown) => Promise<object>;
+
+/** Disconnects that somebody wanted; every other kind may come back. */
+const DELIBERATE = new Set(['client namespace disconnect', 'server namespace disconnect']);
+
+/** A socket that has not drained for so long is disconnected. */
+const STUCK_MS = 30_000;
+
+export class Sockets {
+  readonly #nsp: Namespace;
+  readonly #host: SocketsHost;
+  readonly #sessions = new Map<string, Session>();
+  readonly #onConnection = (socket: Socket): void => this.#attach(socket);
+
+  constructor(nsp: Namespace, host: SocketsHost) {
+    this.#nsp = nsp;
+    this.#host = host;
+    nsp.on('connection', this.#onConnection);
+    // The server may have been serving before presence was added.
+    for (const socket of nsp.sockets.values()) this.#attach(socket);
+  }
+
+  get slow(): number {
+    let slow = 0;
+    for (const session of this.#sessions.values()) if (session.slowSince > 0) slow++;
+    return slow;
+  }
+
+  #attach(socket: Socket): void {
+    const now = performance.now();
+    const { limits } = this.#host;
+    const handlers: [string, (...args: unknown[]) => void][] = [
+      ['presenceUpdate', this.#handler(socket.id, (s, i, a) => this.#update(s, i, a))],
+      ['joinCommunity', this.#handler(socket.id, (s, i, a) => this.#join(s, i, a))],
+      ['leaveCommunity', this.#handler(socket.id, (s, i, a) => this.#leave(s, i, a))],
+      ['presenceSync', this.#handler(socket.id, (s, i, a) => this.#sync(s, i, a))],
+    ];
+    const onDisconnect = (reason: string): void => this.#gone(socket.id, reason);
+    const session: Session = {
+      socket,
+      identity: Promise.resolve(null),
+      identified: null,
+      communities: new Set(),
+      updates: new TokenBucket(limits.updatesPerSecond, limits.updatesPerSecond, now),
+      requests: new TokenBucket(
+        limits.requestsPerSecond,
+        limits.requestsPerSecond + limits.communitiesPerSocket,
+        now,
+      ),
+      delayed: null,
+      delayTimer: undefined,
+      proving: false,
+      gone: false,
+      slowSince: 0,
+      detach: () => {
+        for (const [event, handler] of handlers) socket.off(event, handler);
+        socket.off('disconnect', onDisconnect);
+      },
+    };
+    this.#sessions.set(socket.id, session);
+    for (const [event, handler] of handlers) socket.on(event, handler);
+    socket.on('disconnect', onDisconnect);
+    session.identity = this.#identify(session);
+  }
+
+  async #identify(session: Session): Promise<Identified | null> {
+    const { socket } = session;
+    const { options, logger, limits } = this.#host;
+    let identity: Identified;
+    try {
+      const given = await options.identify(socket);
+      if (given === null || given === undefined) return null;
+      identity = checkIdentity(given, socket.id, limits);
+    } catch (error) {
+      logger.warn(
+        { event: 'identify-failed', socketId: socket.id, error: String(error) },
+        'a socket could not be identified and has no presence',
+      );
+      return null;
+    }
+    if (session.gone) return null;
+    session.identified = identity;
+    const { userId, deviceId, info, session: count, status } = identity;
+    this.#host.driver.input((node, t) =>
+      node.connect(socket.id, { userId, deviceId, info, session: count, status }, t),
+    );
+    await Promise.all(
+      identity.communities.map(async (communityId) => {
+        if (await this.#mayJoin(identity, communityId)) this.#enter(session, communityId);
+        else this.#host.onRefused('NOT_AUTHORIZED');
+      }),
+    );
+    return identity;
+  }
+
+  async #mayJoin(identity: Identified, communityId: string): Promise<boolean> {
+    const { authorize } = this.#host.options;
+    if (authorize === undefined) return identity.communities.includes(communityId);
+    try {
+      return (await authorize(identity, communityId)) === true;
+    } catch (error) {
+      this.#host.logger.error(
+        { event: 'authorize-failed', error: String(error) },
+        'authorize threw; the community was refused',
+      );
+      return false;
+    }
+  }
+
+  #enter(session: Session, communityId: string): void {
+    if (session.gone) return;
+    session.communities.add(communityId);
+    this.#host.driver.input((node, t) => node.join(session.socket.id, communityId, t));
+  }
+
+  /** Wraps an event: finds the acknowledgement, checks who asks, and answers whatever happens. */
+  #handler(socketId: string, handle: Handler): (...args: unknown[]) => void {
+    return (...args) => {
+      const last = args.at(-1);
+      const ack = typeof last === 'function' ? (last as (answer: object) => void) : undefined;
+      const argument = ack !== undefined && args.length === 1 ? undefined : args[0];
+      void this.#answer(socketId, handle, argument).then((answer) => {
+        try {
+          ack?.(answer);
+        } catch (error) {
+          this.#report(error);
+        }
+      });
+    };
+  }
+
+  async #answer(socketId: string, handle: Handler, argument: unknown): Promise<object> {
+    try {
+      const session = this.#sessions.get(socketId);
+      if (session === undefined) throw new PresenceError('UNAVAILABLE', 'presence is closed');
+      const identity = session.identified ?? (await session.identity);
+      if (identity === null) {
+        throw new PresenceError(
+          'NOT_IDENTIFIED',
+          'this socket has no presence: nobody said who it is',
+        );
+      }
+      if (session.gone) throw new PresenceError('UNAVAILABLE', 'the socket has disconnected');
+      return { ok: true, ...(await handle(session, identity, argument)) };
+    } catch (error) {
+      const described = describeError(error);
+      this.#host.onRefused(described.code);
+      if (!(error instanceof PresenceError)) this.#report(error);
+      return { ok: false, error: described };
+    }
+  }
+
+  #report(error: unknown): void {
+    this.#host.logger.error(
+      { event: 'handler-failed', error: error instanceof Error ? error.stack : String(error) },
+      'a presence event failed unexpectedly',
+    );
+  }
+
+  // The events.
+
+  async #update(session: Session, _identity: Identified, argument: unknown): Promise<object> {
+    const patch = checkPatch(argument, this.#host.limits);
+    if (session.delayed !== null) {
+      session.delayed = { ...session.delayed, ...patch };
+      return { delayed: true };
+    }
+    const wait = session.updates.take(performance.now());
+    if (wait > 0) {
+      session.delayed = patch;
+      session.delayTimer = setTimeout(() => this.#applyDelayed(session), wait);
+      return { delayed: true };
+    }
+    this.#host.driver.input((node, t) => node.update(session.socket.id, patch, t));
+    return {};
+  }
+
+  #applyDelayed(session: Session): void {
+    const patch = session.delayed;
+    session.delayed = null;
+    if (patch === null || session.gone) return;
+    session.updates.take(performance.now());
+    this.#host.driver.input((node, t) => node.update(session.socket.id, patch, t));
+  }
+
+  async #join(session: Session, identity: Identified, argument: unknown): Promise<object> {
+    const { limits } = this.#host;
+    const communityId = checkId(argument, 'communityId', limits);
+    this.#checkRate(session);
+    const isNew = !session.communities.has(communityId);
+    if (isNew && session.communities.size >= limits.communitiesPerSocket) {
+      throw new PresenceError(
+        'LIMIT_EXCEEDED',
+        `a socket may be in at most communitiesPerSocket (${limits.communitiesPerSocket}) communities`,
+      );
+    }
+    await this.#checkAuthority(session, identity, communityId);
+    this.#enter(session, communityId);
+    return { communityId };
+  }
+
+  async #leave(session: Session, _identity: Identified, argument: unknown): Promise<object> {
+    const communityId = checkId(argument, 'communityId', this.#host.limits);
+    this.#checkRate(session);
+    if (session.communities.delete(communityId)) {
+      void session.socket.leave(`community:${communityId}`);
+      this.#host.driver.input((node, t) => node.leave(session.socket.id, communityId, t));
+    }
+    return { communityId };
+  }
+
+  async #sync(session: Session, identity: Identified, argument: unknown): Promise<object> {
+    const communityId = checkId(argument, 'communityId', this.#host.limits);
+    this.#checkRate(session);
+    await this.#checkAuthority(session, identity, communityId);
+    const { node } = this.#host.driver;
+    if (node.community(communityId)?.sockets.has(session.socket.id) === true) {
+      const own = node.own(communityId, identity.userId);
+      return {
+        users: this.#host.fanOut.listFor(communityId, own),
+        info: node.info(communityId),
+      };
+    }
+    const { users, info } = await this.#host.fetchCommunity(communityId);
+    return { users, info };
+  }
+
+  #checkRate(session: Session): void {
+    const wait = session.requests.take(performance.now());
+    if (wait > 0) {
+      throw new PresenceError(
+        'RATE_LIMITED',
+        `more than requestsPerSecond (${this.#host.limits.requestsPerSecond}); try again in ${wait} ms`,
+      );
+    }
+  }
+
+  async #checkAuthority(
+    session: Session,
+    identity: Identified,
+    communityId: string,
+  ): Promise<void> {
+    if (!(await this.#mayJoin(identity, communityId))) {
+      throw new PresenceError('NOT_AUTHORIZED', 'this community is not open to you');
+    }
+    if (session.gone) throw new PresenceError('UNAVAILABLE', 'the socket has disconnected');
+  }
+
+  // Life of a socket.
+
+  #gone(socketId: string, reason: string): void {
+    const session = this.#sessions.get(socketId);
+    if (session === undefined) return;
+    if (reason === 'server shutting down') {
+      // The application closes its server: the leave must go out before the adapter closes.
+      this.#host.onShutdown();
+      return;
+    }
+    this.#end(session);
+    const why = DELIBERATE.has(reason)
+      ? 'left'
+      : reason === 'ping timeout'
+        ? 'timeout'
+        : 'disconnected';
+    this.#host.driver.input((node, t) => node.disconnect(socketId, why, t));
+  }
+
+  #end(session: Session): void {
+    session.gone = true;
+    clearTimeout(session.delayTimer);
+    session.detach();
+    if (session.slowSince > 0) this.#host.fanOut.slowGone();
+    this.#sessions.delete(session.socket.id);
+  }
+
+  /** Makes sockets show life: an Engine.IO ping that a living client answers by itself. */
+  prove(socketIds: readonly string[]): void {
+    for (const id of socketIds) {
+      const session = this.#sessions.get(id);
+      if (session === undefined || session.proving) continue;
+      session.proving = true;
+      const conn = session.socket.conn as unknown as {
+        once(event: 'packet', listener: () => void): void;
+        sendPacket?: (type: 'ping') => void;
+      };
+      conn.once('packet', () => {
+        session.proving = false;
+        if (!session.gone) this.#host.driver.input((node, t) => node.alive(id, t));
+      });
+      conn.sendPacket?.('ping');
+    }
+  }
+
+  /** Sets sockets aside that cannot keep up, and gives them a fresh list when they have drained. */
+  sweep(onSlow: () => void): void {
+    const now = performance.now();
+    for (const session of this.#sessions.values()) {
+      const { socket } = session;
+      const waiting = waitingBytes(socket);
+      if (session.slowSince === 0) {
+        if (waiting <= this.#host.limits.slowSocketBytes || session.communities.size === 0)
+          continue;
+        session.slowSince = now;
+        onSlow();
+        this.#host.fanOut.setSlow(socket, true);
+        this.#host.driver.input((node) => node.suspend(socket.id));
+      } else if (waiting === 0) {
+        session.slowSince = 0;
+        this.#host.fanOut.setSlow(socket, false);
+        this.#host.driver.input((node, t) => node.resume(socket.id, t));
+      } else if (now - session.slowSince > STUCK_MS) {
+        socket.conn.close();
+      }
+    }
+  }
+
+  close(): void {
+    this.#nsp.off('connection', this.#onConnection);
+    for (const session of this.#sessions.values()) this.#end(session);
+  }
+}
+
+/** Bytes that wait to be sent to a socket, as far as the connection tells. */
+function waitingBytes(socket: Socket): number {
+  const conn = socket.conn as unknown as {
+    readonly writeBuffer?: readonly { readonly data?: unknown }[];
+    readonly transport?: { readonly socket?: { readonly bufferedAmount?: number } };
+  };
+  let bytes = conn.transport?.socket?.bufferedAmount ?? 0;
+  for (const packet of conn.writeBuffer ?? []) {
+    bytes += typeof packet.data === 'string' ? packet.data.length : 64;
+  }
+  return bytes;
+}
+
+/** Checks what `identify` gave, and fills in the device. */
+export function checkIdentity(
+  given: PresenceIdentity,
+  socketId: string,
+  limits: PresenceLimits,
+): Identified {
+  if (typeof given !== 'object') {
+    throw new PresenceError('INVALID_ARGUMENT', 'identify must give an object or null');
+  }
+  const communities: unknown = given.communities ?? [];
+  if (!Array.isArray(communities)) {
+    throw new PresenceError('INVALID_ARGUMENT', 'communities must be an array of community ids');
+  }
+  if (communities.length > limits.communitiesPerSocket) {
+    throw new PresenceError(
+      'LIMIT_EXCEEDED',
+      `${communities.length} communities are more than communitiesPerSocket (${limits.communitiesPerSocket})`,
+    );
+  }
+  const { session } = given;
+  if (session !== undefined && (!Number.isSafeInteger(session) || session < 0)) {
+    throw new PresenceError('INVALID_ARGUMENT', 'session must be a whole number of at least 0');
+  }
+  return {
+    userId: checkId(given.userId, 'userId', limits),
+    deviceId: checkId(given.deviceId ?? socketId, 'deviceId', limits),
+    communities: [...new Set(communities.map((id) => checkId(id, 'communityId', limits)))],
+    ...(given.info !== undefined && { info: checkData(given.info, 'info', limits) }),
+    ...(session !== undefined && { session }),
+    ...(given.status !== undefined && { status: checkStatus(given.status) }),
+  };
+}

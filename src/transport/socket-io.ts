@@ -1,0 +1,130 @@
+import type { Namespace } from 'socket.io';
+import type { Transport } from './transport.js';
+
+/**
+ * Node-to-node messages over the adapter that the application already has: fire-and-forget
+ * `serverSideEmit` of one private event with one pre-encoded string. No acknowledgements: on a fresh
+ * node they report success with nobody, and one hung node delays them by seconds.
+ */
+
+/** The event's number is the protocol's version: nodes of another version do not even parse it. */
+const EVENT = 'rollcall:1';
+
+/** What rollcall needs of an adapter, found by what it can do. */
+interface AnyAdapter {
+  readonly serverCount?: () => Promise<number>;
+  readonly pubClient?: AnyRedisClient;
+  readonly subClient?: AnyRedisClient;
+}
+
+/** `isReady` is node-redis, `status` is ioredis. */
+interface AnyRedisClient {
+  readonly isReady?: boolean;
+  readonly status?: string;
+}
+
+type AdapterKind = 'memory' | 'cluster' | 'redis' | 'redis-streams' | 'other';
+
+export function socketIoTransport(nsp: Namespace): Transport {
+  // `io.adapter(fn)` replaces the adapter, so it is looked up each time.
+  const adapter = (): AnyAdapter => nsp.adapter as unknown as AnyAdapter;
+  const emitter = nsp as unknown as {
+    on(event: string, listener: (data: unknown) => void): void;
+    off(event: string, listener: (data: unknown) => void): void;
+    serverSideEmit(event: string, data: string): boolean;
+  };
+  let listener: ((data: unknown) => void) | undefined;
+  return {
+    get kind() {
+      return kindOf(adapter());
+    },
+    get isSolo() {
+      return kindOf(adapter()) === 'memory';
+    },
+    get canProbe() {
+      return kindOf(adapter()) !== 'other';
+    },
+    start: (onMessage) => {
+      // A throwing handler would end the process on some adapters.
+      listener = (data) => {
+        try {
+          onMessage(data);
+        } catch {
+          // The receiver reports its own faults; nothing may reach the adapter.
+        }
+      };
+      emitter.on(EVENT, listener);
+    },
+    publish: (data) => {
+      const { pubClient } = adapter();
+      // A command that Redis clients queue while offline may end the process when it times out.
+      if (pubClient !== undefined && !isConnected(pubClient)) return false;
+      try {
+        emitter.serverSideEmit(EVENT, data);
+        return true;
+      } catch {
+        return false;
+      }
+    },
+    probe: async () => {
+      const current = adapter();
+      try {
+        return await probe(current);
+      } catch {
+        return false;
+      }
+    },
+    close: () => {
+      if (listener !== undefined) emitter.off(EVENT, listener);
+    },
+  };
+}
+
+function isConnected(client: AnyRedisClient): boolean {
+  if (typeof client.isReady === 'boolean') return client.isReady;
+  if (typeof client.status === 'string') return client.status === 'ready';
+  return true;
+}
+
+async function probe(adapter: AnyAdapter): Promise<boolean> {
+  switch (kindOf(adapter)) {
+    case 'memory':
+    case 'other':
+      return true;
+    case 'cluster':
+      // The IPC channel to the primary is the medium.
+      return process.connected === true;
+    case 'redis':
+    case 'redis-streams': {
+      const { pubClient, subClient } = adapter;
+      if (pubClient !== undefined && !isConnected(pubClient)) return false;
+      if (subClient !== undefined && !isConnected(subClient)) return false;
+      // Redis counts our own subscription too: 0 means that it is not there (yet).
+      return ((await adapter.serverCount?.()) ?? 0) >= 1;
+    }
+  }
+}
+
+function kindOf(adapter: AnyAdapter): AdapterKind {
+  if (implementer(adapter, 'serverSideEmit') === 'Adapter') return 'memory';
+  if (adapter.subClient !== undefined && adapter.pubClient !== undefined) return 'redis';
+  for (const name of classNames(adapter)) {
+    if (name === 'RedisStreamsAdapter') return 'redis-streams';
+    if (name === 'NodeClusterAdapter') return 'cluster';
+  }
+  return 'other';
+}
+
+function* classNames(value: object): Iterable<string> {
+  for (let p = Object.getPrototypeOf(value) as object | null; p; p = Object.getPrototypeOf(p)) {
+    yield p.constructor.name;
+  }
+}
+
+/** The class that implements a method. */
+function implementer(value: object, method: string): string | undefined {
+  for (let p = Object.getPrototypeOf(value) as object | null; p; p = Object.getPrototypeOf(p)) {
+    if (Object.hasOwn(p, method)) return p.constructor.name;
+  }
+  return undefined;
+}
