@@ -1,0 +1,79 @@
+import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client';
+import { StreamModel, type SeenInfo, type SeenUser } from './stream.js';
+import { waitFor } from './wait.js';
+
+export type Answer = {
+  ok: boolean;
+  error?: { code: string; message: string };
+  users?: SeenUser[];
+  info?: SeenInfo;
+  delayed?: boolean;
+};
+
+/** A plain Socket.IO client that folds and checks what it is told. Knows nothing of rollcall's code. */
+export class TestClient {
+  readonly model = new StreamModel();
+  readonly socket: Socket;
+
+  constructor(
+    url: string,
+    auth: Record<string, unknown>,
+    options: Partial<ManagerOptions & SocketOptions> = {},
+  ) {
+    this.socket = io(url, { transports: ['websocket'], forceNew: true, auth, ...options });
+    const { model } = this;
+    this.socket.on('connect', () => model.restart());
+    this.socket.on('globalPresenceSync', (users: SeenUser[], info: SeenInfo) =>
+      model.sync(users, info),
+    );
+    this.socket.on('userOnline', (event) => model.online(event));
+    this.socket.on('userUpdated', (event) => model.updated(event));
+    this.socket.on('userOffline', (event) => model.offline(event));
+  }
+
+  /** Connects a user and waits for the first list of each community. */
+  static async join(
+    url: string,
+    auth: { userId: string; communities: string[] } & Record<string, unknown>,
+    options: Partial<ManagerOptions & SocketOptions> = {},
+  ): Promise<TestClient> {
+    const client = new TestClient(url, auth, options);
+    let refused: Error | undefined;
+    client.socket.on('connect_error', (error) => (refused = error));
+    await waitFor(
+      () =>
+        (refused !== undefined && !client.socket.active) ||
+        auth.communities.every((id) => client.model.rosters.has(id)),
+      () => `the first lists of ${auth.userId} (${refused?.message ?? 'no error'})`,
+    );
+    if (refused !== undefined && !client.socket.active) throw refused;
+    return client;
+  }
+
+  send(event: string, ...args: unknown[]): Promise<Answer> {
+    return this.socket.timeout(10_000).emitWithAck(event, ...args) as Promise<Answer>;
+  }
+
+  /** Waits until this client sees exactly these users. */
+  sees(communityId: string, userIds: readonly string[], timeoutMs?: number): Promise<unknown> {
+    const expected = [...userIds].sort().join();
+    return waitFor(
+      () => this.model.present(communityId).join() === expected,
+      () => `${expected} in ${communityId}; seen: ${this.model.present(communityId).join()}`,
+      timeoutMs,
+    );
+  }
+
+  get violations(): readonly string[] {
+    return this.model.violations;
+  }
+
+  /** Loses the connection without saying goodbye; reconnects by itself. */
+  drop(): void {
+    this.socket.io.engine.close();
+  }
+
+  close(): void {
+    this.socket.disconnect();
+  }
+}
