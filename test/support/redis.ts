@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from './ports.js';
+import { tied } from './process.js';
 import { waitFor } from './wait.js';
 
 /** Whether there is a redis-server; with CI it must be there. */
@@ -16,14 +17,17 @@ if (!hasRedis && process.env['CI']) throw new Error('CI needs redis-server; run 
 export class TestRedis {
   readonly port: number;
   readonly #folder = mkdtempSync(join(tmpdir(), 'rollcall-redis-'));
+  readonly #args: readonly string[];
   #process: ChildProcess | undefined;
 
-  private constructor(port: number) {
+  private constructor(port: number, args: readonly string[]) {
     this.port = port;
+    this.#args = args;
   }
 
-  static async start(): Promise<TestRedis> {
-    const redis = new TestRedis(await freePort());
+  /** Starts one on a free port; further arguments go to redis-server, now and at each restart. */
+  static async start(args: readonly string[] = []): Promise<TestRedis> {
+    const redis = new TestRedis(await freePort(), args);
     await redis.restart();
     return redis;
   }
@@ -38,19 +42,37 @@ export class TestRedis {
 
   /** Starts it (again) on its port. */
   async restart(): Promise<void> {
+    await this.kill();
     const args = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', ''];
-    this.#process = spawn(
-      process.env['REDIS_SERVER'] as string,
-      [...args, '--appendonly', 'no', '--dir', this.#folder],
-      { stdio: 'ignore' },
+    const child = tied(
+      spawn(
+        process.env['REDIS_SERVER'] as string,
+        [...args, '--appendonly', 'no', '--dir', this.#folder, ...this.#args],
+        { stdio: ['ignore', 'pipe', 'pipe'] },
+      ),
     );
-    await waitFor(() => answers(this.port), 'redis-server to answer');
+    this.#process = child;
+    let log = '';
+    let failed = false;
+    child.stdout?.on('data', (chunk: Buffer) => (log += chunk.toString()));
+    child.stderr?.on('data', (chunk: Buffer) => (log += chunk.toString()));
+    child.once('error', (error) => {
+      failed = true;
+      log += error.message;
+    });
+    const ended = (): boolean => failed || child.exitCode !== null || child.signalCode !== null;
+    await waitFor(
+      async () => ended() || (await processId(this.port)) === child.pid,
+      () => `redis-server to answer; its log: ${log}`,
+    );
+    if (ended()) throw new Error(`redis-server ended: ${log}`);
   }
 
   /** Kills it with SIGKILL and waits until it is gone. */
   async kill(): Promise<void> {
     const running = this.#process;
-    if (running === undefined || running.exitCode !== null || running.signalCode !== null) return;
+    if (running?.pid === undefined || running.exitCode !== null || running.signalCode !== null)
+      return;
     const gone = once(running, 'exit');
     running.kill('SIGKILL');
     await gone;
@@ -62,15 +84,20 @@ export class TestRedis {
   }
 }
 
-function answers(port: number): Promise<boolean> {
+/** The process id of the redis-server that answers there: another may have taken the port. */
+function processId(port: number): Promise<number | undefined> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');
-    const end = (ok: boolean): void => {
+    let text = '';
+    socket.once('error', () => resolve(undefined));
+    socket.once('close', () => resolve(undefined));
+    socket.once('connect', () => socket.write('INFO server\r\n'));
+    socket.on('data', (chunk) => {
+      text += chunk.toString();
+      const found = /process_id:(\d+)\r\n/.exec(text);
+      if (found === null && !text.startsWith('-')) return;
+      resolve(found === null ? undefined : Number(found[1]));
       socket.destroy();
-      resolve(ok);
-    };
-    socket.once('error', () => end(false));
-    socket.once('data', (data) => end(data.toString().startsWith('+PONG')));
-    socket.once('connect', () => socket.write('PING\r\n'));
+    });
   });
 }

@@ -33,6 +33,8 @@ export interface Told {
   readonly communityId: string;
   readonly userId?: string;
   readonly reason?: string;
+  /** When, in milliseconds on this process's monotonic clock. */
+  readonly atMs: number;
 }
 
 export class StreamModel {
@@ -49,7 +51,7 @@ export class StreamModel {
 
   sync(users: readonly SeenUser[], info: SeenInfo): void {
     const { communityId } = info;
-    this.told.push({ event: 'globalPresenceSync', communityId });
+    this.told.push({ event: 'globalPresenceSync', communityId, atMs: performance.now() });
     const roster = new Map<string, SeenUser>();
     for (const user of users) {
       if (roster.has(user.userId))
@@ -92,7 +94,8 @@ export class StreamModel {
     event: Told['event'],
     { communityId, userId, reason }: { communityId: string; userId: string; reason?: string },
   ): Map<string, SeenUser> | undefined {
-    this.told.push({ event, communityId, userId, ...(reason !== undefined && { reason }) });
+    const atMs = performance.now();
+    this.told.push({ event, communityId, userId, atMs, ...(reason !== undefined && { reason }) });
     const roster = this.rosters.get(communityId);
     if (roster === undefined)
       this.#violate(`${event} of ${userId} before the list of ${communityId}`);
