@@ -1,6 +1,6 @@
 // Finds redis-server and a Chromium for the tests, and installs what is missing where it may.
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 const NEEDS = [
@@ -35,28 +35,25 @@ function works(command, args) {
 }
 
 function install(packages) {
-  if (!works('apt-get', ['--version'])) return false;
+  if (!works('apt-get', ['--version'])) return;
   const isRoot = process.getuid?.() === 0;
-  if (!isRoot && !works('sudo', ['-n', 'true'])) return false;
-  const apt = (args) => {
-    const command = isRoot ? ['apt-get', ...args] : ['sudo', '-n', 'apt-get', ...args];
-    return (
-      spawnSync(command[0], command.slice(1), {
-        stdio: ['ignore', 'ignore', 'inherit'],
-        env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-      }).status === 0
-    );
-  };
+  if (!isRoot && !works('sudo', ['-n', 'true'])) return;
+  const asRoot = (args) =>
+    spawnSync(isRoot ? 'env' : 'sudo', [...(isRoot ? [] : ['-n', 'env']), ...args], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    }).status === 0;
+  const apt = (...args) => asRoot(['DEBIAN_FRONTEND=noninteractive', 'apt-get', ...args]);
   // The tests start servers of their own: keep Debian from starting one at installation.
   const policy = '/usr/sbin/policy-rc.d';
-  const ours = isRoot && !existsSync(policy);
-  if (ours) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  const script = `printf '#!/bin/sh\\nexit 101\\n' > ${policy} && chmod 755 ${policy}`;
+  const ours = !existsSync(policy) && asRoot(['sh', '-c', script]);
   try {
     console.error(`installing ${packages.join(', ')} …`);
-    apt(['update', '-qq']);
-    return apt(['install', '-y', '-qq', '--no-install-recommends', ...packages]);
+    apt('update', '-qq');
+    // One at a time: a distribution without the one may have the other.
+    for (const name of packages) apt('install', '-y', '-qq', '--no-install-recommends', name);
   } finally {
-    if (ours) rmSync(policy, { force: true });
+    if (ours) asRoot(['rm', '-f', policy]);
   }
 }
 
