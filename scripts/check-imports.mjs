@@ -6,15 +6,19 @@ import { root } from './run.mjs';
 const MAY_IMPORT = {
   core: [],
   sim: ['core'],
-  transport: [],
+  transport: ['core'],
+  strategy: ['core', 'transport'],
   client: [],
   react: ['client'],
-  server: ['core', 'transport'],
+  server: ['core', 'transport', 'strategy'],
   demo: [],
-  cli: ['core', 'transport', 'server', 'demo', 'sim'],
+  cli: ['core', 'transport', 'strategy', 'server', 'demo', 'sim'],
 };
 /** Folders whose files import no package at all. */
 const PURE = new Set(['core', 'sim', 'client']);
+
+/** Imports of every form: from, for the side effect alone, dynamic; in either quote. */
+const IMPORT = /\b(?:from|import)\s*\(?\s*['"]([^'"\n]+)['"]/g;
 
 const src = join(root, 'src');
 const problems = [];
@@ -29,7 +33,7 @@ for (const entry of readdirSync(src, { withFileTypes: true, recursive: true })) 
     );
     continue;
   }
-  for (const [, from] of readFileSync(file, 'utf8').matchAll(/from '([^']+)'/g)) {
+  for (const [, from] of readFileSync(file, 'utf8').matchAll(IMPORT)) {
     if (!from.startsWith('.')) {
       if (PURE.has(folder))
         problems.push(`${relative(root, file)}: ${folder} imports no package, but imports ${from}`);
