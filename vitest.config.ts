@@ -1,12 +1,27 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+
+const source = (folder: string): string =>
+  fileURLToPath(new URL(`./src/${folder}/index.ts`, import.meta.url));
 
 /** Suites by what they need: nothing, real servers and processes, a real browser. */
 export default defineConfig({
+  resolve: {
+    // Tests name the package as its users do, and run against the source.
+    alias: [
+      { find: /^rollcall$/, replacement: source('server') },
+      { find: /^rollcall\/core$/, replacement: source('core') },
+    ],
+  },
   test: {
     reporters: ['default', './test/support/count-reporter.ts'],
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.{ts,tsx}'], testTimeout: 60_000 } },
       {
+        extends: true,
+        test: { name: 'unit', include: ['test/unit/**/*.test.{ts,tsx}'], testTimeout: 60_000 },
+      },
+      {
+        extends: true,
         test: {
           name: 'real',
           include: ['test/real/**/*.test.ts'],
@@ -17,6 +32,7 @@ export default defineConfig({
         },
       },
       {
+        extends: true,
         test: {
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],
