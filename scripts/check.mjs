@@ -1,5 +1,6 @@
 // npm run check: everything that must hold before a change lands.
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { root, tryRun } from './run.mjs';
 
@@ -19,7 +20,9 @@ const STEPS = [
   ['imports', node('check-imports.mjs')],
   ['types', bin('tsc', '-p', 'tsconfig.json')],
   ['types of the core, without DOM and Node', bin('tsc', '-p', 'src/core/tsconfig.json')],
-  ['types of the page', bin('tsc', '-p', 'web/tsconfig.json')],
+  ...(existsSync(join(root, 'web'))
+    ? [['types of the page', bin('tsc', '-p', 'web/tsconfig.json')]]
+    : []),
   ['build', node('build.mjs')],
   ['packaging: publint', bin('publint')],
   ['packaging: types', bin('attw', '--pack', '.', '--profile', 'esm-only', '--quiet')],
