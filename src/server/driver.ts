@@ -1,8 +1,9 @@
-import type { Effect, Instant, PresenceNode } from '../core/index.js';
+import type { Instant } from '../core/index.js';
+import type { Engine, EngineEffect } from '../strategy/index.js';
 import type { Transport } from '../transport/index.js';
 
 /**
- * Drives the core: gives it time, messages and local changes, and performs its effects in order. The
+ * Drives an engine: gives it time, messages and local changes, and performs its effects in order. The
  * only place with a timer.
  */
 
@@ -16,10 +17,10 @@ export interface DriverHost {
   readonly onUnsent: () => void;
 }
 
-export type LocalEffect = Exclude<Effect, { kind: 'send' | 'probe' }>;
+export type LocalEffect = Exclude<EngineEffect, { kind: 'send' | 'probe' }>;
 
 export class Driver {
-  readonly node: PresenceNode;
+  readonly node: Engine;
   readonly #transport: Transport;
   readonly #host: DriverHost;
   #timer: NodeJS.Timeout | undefined;
@@ -28,7 +29,7 @@ export class Driver {
   #performing = false;
   #closed = false;
 
-  constructor(node: PresenceNode, transport: Transport, host: DriverHost) {
+  constructor(node: Engine, transport: Transport, host: DriverHost) {
     this.node = node;
     this.#transport = transport;
     this.#host = host;
@@ -44,8 +45,8 @@ export class Driver {
     return { now: performance.now(), wall: Date.now() };
   }
 
-  /** Gives the core an input and performs what follows. */
-  input<T>(change: (node: PresenceNode, t: Instant) => T): T | undefined {
+  /** Gives the engine an input and performs what follows. */
+  input<T>(change: (node: Engine, t: Instant) => T): T | undefined {
     let result: T | undefined;
     try {
       result = change(this.node, this.now());
@@ -77,7 +78,7 @@ export class Driver {
     }
   }
 
-  #performOne(effect: Effect): void {
+  #performOne(effect: EngineEffect): void {
     switch (effect.kind) {
       case 'send':
         if (!this.#transport.publish(effect.data)) this.#host.onUnsent();

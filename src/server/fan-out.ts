@@ -1,5 +1,6 @@
 import type { Namespace, Socket } from 'socket.io';
-import type { Audience, PresenceEvent, PresenceNode, UserPresence } from '../core/index.js';
+import type { Audience, PresenceEvent, UserPresence } from '../core/index.js';
+import type { Engine } from '../strategy/index.js';
 
 /**
  * What goes to this node's own sockets. Always through `local`, so that order holds on every adapter
@@ -35,13 +36,13 @@ export interface FanOutHost {
 
 export class FanOut {
   readonly #nsp: Namespace;
-  readonly #node: PresenceNode;
+  readonly #node: Engine;
   readonly #host: FanOutHost;
   readonly #encoded = new Map<string, EncodedList>();
   #slow = 0;
   #fast: boolean | undefined;
 
-  constructor(nsp: Namespace, node: PresenceNode, host: FanOutHost) {
+  constructor(nsp: Namespace, node: Engine, host: FanOutHost) {
     this.#nsp = nsp;
     this.#node = node;
     this.#host = host;

@@ -1,5 +1,6 @@
 import type { Socket } from 'socket.io';
 import type { Data, SettableStatus } from '../core/index.js';
+import { replicated, type Strategy } from '../strategy/index.js';
 import type { Transport } from '../transport/index.js';
 import { PresenceError } from './errors.js';
 import { DEFAULT_LIMITS, type PresenceLimits } from './limits.js';
@@ -42,8 +43,8 @@ export interface PresenceOptions<S extends Socket = Socket> {
     identity: PresenceIdentity,
     communityId: string,
   ) => boolean | Promise<boolean>;
-  /** Where the state of the other nodes lives. Default, and so far the only one: `replicated`. */
-  readonly strategy?: 'replicated';
+  /** Where the state of the other nodes lives: a name, or what a strategy's function gives. Default `replicated`. */
+  readonly strategy?: 'replicated' | Strategy;
   /** A stable label of this node; a newer process with the same label supersedes a silent older one. */
   readonly nodeName?: string;
   /** Nodes of different clusters on one medium ignore each other. Default `rollcall`. */
@@ -73,6 +74,7 @@ export interface PresenceOptions<S extends Socket = Socket> {
 }
 
 export interface ResolvedOptions {
+  readonly strategy: Strategy;
   readonly lingerMs: number;
   readonly heartbeatMs: number;
   readonly downAfterMs: number;
@@ -107,10 +109,7 @@ export function resolveOptions(options: PresenceOptions<never>): ResolvedOptions
   if (options.authorize !== undefined && typeof options.authorize !== 'function') {
     throw bad('authorize must be a function (identity, communityId) that gives true or false');
   }
-  const strategy: unknown = options.strategy ?? 'replicated';
-  if (strategy !== 'replicated') {
-    throw bad(`strategy ${JSON.stringify(strategy)} is not there yet; use replicated`);
-  }
+  const strategy = resolveStrategy(options.strategy);
   for (const name of ['nodeName', 'cluster'] as const) {
     const value: unknown = options[name];
     if (value !== undefined && (typeof value !== 'string' || !/^[\x21-\x7e]{1,64}$/.test(value))) {
@@ -146,5 +145,15 @@ export function resolveOptions(options: PresenceOptions<never>): ResolvedOptions
   if (limits.idBytes > 128) throw bad('limits.idBytes must be at most 128');
   if (limits.dataDepth > 8) throw bad('limits.dataDepth must be at most 8');
   if (limits.messageBytes < 65_536) throw bad('limits.messageBytes must be at least 65536');
-  return { ...timings, limits };
+  return { ...timings, limits, strategy };
+}
+
+function resolveStrategy(given: unknown): Strategy {
+  if (given === undefined || given === 'replicated') return replicated();
+  if (typeof given === 'object' && given !== null && 'createEngine' in given) {
+    return given as Strategy;
+  }
+  throw bad(
+    `strategy ${JSON.stringify(given)} is not known; it is 'replicated', or what replicated() gives`,
+  );
 }

@@ -4,7 +4,6 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Registry } from 'prom-client';
 import type { Namespace, Server, Socket } from 'socket.io';
 import {
-  PresenceNode,
   type ListInfo,
   type NodeDownReason,
   type NodeView,
@@ -111,10 +110,10 @@ export function createPresence<S extends Socket = Socket>(
   const transport = options.transport ?? socketIoTransport(nsp);
   const metrics = new Metrics();
   const events = new EventEmitter<PresenceEvents>();
-  const node = new PresenceNode({
+  const node = resolved.strategy.createEngine({
     nodeId: randomBytes(9).toString('base64url'),
     nodeName: options.nodeName,
-    ...(options.cluster !== undefined && { cluster: options.cluster }),
+    cluster: options.cluster,
     random: Math.random,
     solo: transport.isSolo,
     canProbe: transport.canProbe,

@@ -1,0 +1,117 @@
+import type {
+  DevicePatch,
+  Effect,
+  Identity,
+  Instant,
+  ListInfo,
+  NodeGauges,
+  NodeStats,
+  NodeView,
+  OfflineReason,
+  UserPresence,
+} from '../core/index.js';
+
+/**
+ * The contract between the server and a strategy: one node's engine.
+ *
+ * An engine is sans-IO. Inputs carry their time; what must be done outside gathers as effects, which
+ * the host takes and performs in order before the next input; `tick` comes no later than
+ * `nextTickAt`. Engines differ only in how they learn of the other nodes' entries. What is told to
+ * sockets comes from the told view under every strategy.
+ */
+export interface Engine {
+  readonly nodeId: string;
+  readonly nodeName: string | undefined;
+
+  // Life.
+  start(t: Instant): void;
+  /** Leaves in order. Effects that are still there must be performed; none follow. */
+  close(t: Instant): void;
+  readonly isReady: boolean;
+  /** The medium cannot be reached: the last known lists stay, marked `complete: false`. */
+  readonly isDegraded: boolean;
+
+  // This node's sockets.
+  connect(socketId: string, identity: Identity, t: Instant): void;
+  /** A `list` effect for this socket follows, at once or when the others have been heard. */
+  join(socketId: string, communityId: string, t: Instant): void;
+  leave(socketId: string, communityId: string, t: Instant): void;
+  update(socketId: string, patch: DevicePatch, t: Instant): boolean;
+  disconnect(socketId: string, reason: Exclude<OfflineReason, 'node-down'>, t: Instant): void;
+  /** The socket has shown life. */
+  alive(socketId: string, t: Instant): void;
+  /** The socket gets nothing until `resume`, and then the list. */
+  suspend(socketId: string): void;
+  resume(socketId: string, t: Instant): void;
+
+  // The medium and time.
+  /** A message of another node. Never throws for any input. */
+  receive(data: unknown, t: Instant): void;
+  /** The answer to a `probe` effect. */
+  probed(id: number, ok: boolean, t: Instant): void;
+  /** The event loop lags: this node trusts its own timing less. */
+  strained(): void;
+  nextTickAt(): number;
+  tick(t: Instant): void;
+  readonly hasEffects: boolean;
+  take(): EngineEffect[];
+
+  // What this node has told its sockets; read without waiting.
+  isOnline(userId: string): boolean;
+  onlineUsers(communityId: string): readonly UserPresence[];
+  user(userId: string): readonly UserPresence[];
+  info(communityId: string): ListInfo;
+  encodedList(communityId: string): { readonly json: string; readonly version: number };
+  /** What the user's own sockets see instead of what everybody sees; null where that is the same. */
+  own(communityId: string, userId: string): UserPresence | null;
+  userOf(socketId: string): string | undefined;
+  socketsOf(userId: string, communityId: string): readonly string[];
+  community(communityId: string): ToldCommunity | undefined;
+  /** Somebody reads a community that nobody here is in. */
+  touch(communityId: string, t: Instant): void;
+
+  // The whole cluster; a `fetched` or `answered` effect with the number that these give follows.
+  fetch(communityId: string, timeoutMs: number, t: Instant): number;
+  fetchUser(userId: string, t: Instant): number;
+
+  // For operators.
+  nodes(now: number): NodeView[];
+  readonly stats: NodeStats;
+  gauges(now: number): NodeGauges;
+}
+
+export interface ToldCommunity {
+  /** It is kept up to date. */
+  readonly active: boolean;
+  /** Sockets that have its list and get its events. */
+  readonly sockets: ReadonlySet<string>;
+}
+
+/** What an engine asks of its host beyond what the core does. */
+export type EngineEffect = Effect;
+
+/** What every engine is made from. Durations in ms. */
+export interface EngineOptions {
+  readonly nodeId: string;
+  readonly nodeName: string | undefined;
+  readonly cluster: string | undefined;
+  readonly random: () => number;
+  readonly solo: boolean;
+  readonly canProbe: boolean;
+  readonly interest: 'hosted' | 'all';
+  readonly lingerMs: number;
+  readonly heartbeatMs: number;
+  readonly downAfterMs: number;
+  readonly typingTimeoutMs: number;
+  readonly forgetAfterMs: number;
+  readonly flushMs: number;
+  readonly maxMessageBytes: number;
+}
+
+/** Where the state of the other nodes lives: makes the engine of one node. */
+export interface Strategy {
+  readonly name: StrategyName;
+  readonly createEngine: (options: EngineOptions) => Engine;
+}
+
+export type StrategyName = 'replicated' | 'on-demand' | 'dual-write' | 'redis';

@@ -1,0 +1,2 @@
+export type { Engine, EngineEffect, Strategy, StrategyName } from './engine.js';
+export { replicated } from './replicated.js';
