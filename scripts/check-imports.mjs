@@ -11,7 +11,7 @@ const MAY_IMPORT = {
   client: [],
   react: ['client'],
   server: ['core', 'transport', 'strategy'],
-  demo: [],
+  demo: ['core', 'transport', 'server'],
   cli: ['core', 'transport', 'strategy', 'server', 'demo', 'sim'],
 };
 /** Folders whose files import no package at all. */

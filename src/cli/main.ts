@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { PresenceError } from '../server/index.js';
+import { demo } from './demo.js';
 import { FaultError, UsageError } from './errors.js';
 import { serve, type ServeOptions } from './serve.js';
 
@@ -96,6 +97,19 @@ function serveCommand(): Command {
     .action((options: ServeOptions) => serve(options));
 }
 
+function demoCommand(): Command {
+  return new Command('demo')
+    .description('run three nodes on this machine, without Redis, and a page that shows them')
+    .addOption(
+      flag(
+        '--port <port>',
+        'port of the page; 0 takes a free one (default: 3000, or the next free one)',
+      ).argParser(wholeNumber(0, 65_535)),
+    )
+    .allowExcessArguments(false)
+    .action((options: { port?: number }) => demo(options));
+}
+
 function redisUrl(value: string): string {
   let protocol: string;
   try {
@@ -128,7 +142,7 @@ async function main(): Promise<void> {
   const program = new Command('rollcall')
     .description('Presence for Socket.IO applications that run on more than one instance.')
     .version(version());
-  for (const command of [serveCommand()]) program.addCommand(command);
+  for (const command of [serveCommand(), demoCommand()]) program.addCommand(command);
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
       outputError: (message, write) => write(`rollcall: ${message.replace(/^error: /, '')}`),

@@ -1,0 +1,1 @@
+export { DemoFault, startDemo } from './demo.js';

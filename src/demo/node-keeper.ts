@@ -1,0 +1,118 @@
+import cluster, { type Worker } from 'node:cluster';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { setupPrimary } from '@socket.io/cluster-adapter';
+
+/**
+ * Keeps the demo's nodes: forks them, kills them and starts them again, each on the port it had. The
+ * deaths are real, so what the page shows is what a crashed server would do.
+ */
+
+export interface KeptNode {
+  readonly name: string;
+  readonly state: 'starting' | 'up' | 'down';
+  /** Where it serves; kept over restarts. */
+  readonly url: string | undefined;
+  readonly pid: number | undefined;
+}
+
+/** What a node tells the primary when it serves. */
+export interface ServingMessage {
+  readonly kind: 'rollcall:serving';
+  readonly port: number;
+}
+
+/** How long nodes may take to leave in order before they are killed. */
+const LEAVE_MS = 3000;
+
+export class NodeKeeper {
+  readonly #log: (line: string) => void;
+  readonly #nodes = new Map<string, KeptNode>();
+  readonly #workers = new Map<string, Worker>();
+  readonly #listeners = new Set<() => void>();
+  #stopping = false;
+
+  constructor(names: readonly string[], log: (line: string) => void) {
+    this.#log = log;
+    for (const name of names) {
+      this.#nodes.set(name, { name, state: 'down', url: undefined, pid: undefined });
+    }
+    cluster.setupPrimary({
+      exec: fileURLToPath(new URL('./node.js', import.meta.url)),
+      args: [],
+      // What JavaScript engine flags this process has are its own.
+      execArgv: [],
+    });
+    setupPrimary();
+  }
+
+  get nodes(): readonly KeptNode[] {
+    return [...this.#nodes.values()];
+  }
+
+  has(name: string): boolean {
+    return this.#nodes.has(name);
+  }
+
+  /** Calls the listener at each change; gives the function that ends it. */
+  watch(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Starts all nodes and waits until they serve. */
+  async start(): Promise<void> {
+    await Promise.all([...this.#nodes.keys()].map((name) => this.startNode(name)));
+  }
+
+  /** Forks a node that is down. Rejects when it ends before it serves. */
+  async startNode(name: string): Promise<void> {
+    const node = this.#nodes.get(name);
+    if (node === undefined || node.state !== 'down' || this.#stopping) return;
+    const port = node.url === undefined ? 0 : new URL(node.url).port;
+    const worker = cluster.fork({ ROLLCALL_DEMO_NODE: name, ROLLCALL_DEMO_PORT: String(port) });
+    this.#workers.set(name, worker);
+    this.#change(name, { state: 'starting', pid: worker.process.pid });
+    await new Promise<void>((resolve, reject) => {
+      worker.on('message', (message: ServingMessage) => {
+        if (message?.kind !== 'rollcall:serving') return;
+        this.#change(name, { state: 'up', url: `http://127.0.0.1:${message.port}` });
+        resolve();
+      });
+      worker.on('error', reject);
+      worker.once('exit', (code, signal) => {
+        this.#workers.delete(name);
+        this.#change(name, { state: 'down', pid: undefined });
+        if (!this.#stopping) this.#log(`node ${name} has ended (${signal ?? `code ${code}`})`);
+        reject(new Error(`node ${name} ended before it served (${signal ?? `code ${code}`})`));
+      });
+    });
+    if (node.url !== undefined) this.#log(`node ${name} serves again`);
+  }
+
+  /** Kills a node as the system would: it gets no chance to say goodbye. */
+  kill(name: string): void {
+    this.#workers.get(name)?.process.kill('SIGKILL');
+  }
+
+  /** Lets all nodes leave in order; kills those that do not. Resolves when all are gone. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const late = setTimeout(() => {
+      for (const name of this.#workers.keys()) this.kill(name);
+    }, LEAVE_MS);
+    await Promise.all(
+      [...this.#workers.values()].map(async (worker) => {
+        const gone = once(worker, 'exit');
+        worker.process.kill('SIGTERM');
+        await gone;
+      }),
+    );
+    clearTimeout(late);
+  }
+
+  #change(name: string, change: Partial<KeptNode>): void {
+    this.#nodes.set(name, { ...(this.#nodes.get(name) as KeptNode), ...change });
+    for (const listener of this.#listeners) listener();
+  }
+}

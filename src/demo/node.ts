@@ -1,0 +1,62 @@
+// One node of the demo: a worker of Node's cluster with a port of its own.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createAdapter } from '@socket.io/cluster-adapter';
+import { Server } from 'socket.io';
+import { createPresence, type PresenceIdentity } from '../server/index.js';
+import { handRolledMap } from './hand-rolled-map.js';
+import { isLoopbackOrigin } from './loopback.js';
+import type { ServingMessage } from './node-keeper.js';
+
+const COMMUNITY = 'team';
+const name = process.env['ROLLCALL_DEMO_NODE'] ?? '?';
+const port = Number(process.env['ROLLCALL_DEMO_PORT'] ?? 0);
+
+const http = createServer((_request, response) => response.writeHead(404).end());
+const io = new Server(http, {
+  serveClient: false,
+  transports: ['websocket'],
+  maxHttpBufferSize: 64 * 1024,
+  allowRequest: (request, done) => done(null, isLoopbackOrigin(request.headers.origin)),
+  adapter: createAdapter(),
+});
+const presence = createPresence(io, {
+  nodeName: name,
+  // Everybody is who they say they are: this is a demo on one machine.
+  identify: (socket) => ({
+    ...(socket.handshake.auth as PresenceIdentity),
+    communities: [COMMUNITY],
+  }),
+  authorize: (_identity, communityId) => communityId === COMMUNITY,
+  // Quicker than the defaults, so that a death is seen without waiting long.
+  heartbeatMs: 300,
+  downAfterMs: 1500,
+  lingerMs: 2000,
+});
+handRolledMap(io.of('/hand-rolled'));
+
+let stopping = false;
+process.on('SIGTERM', () => {
+  if (stopping) return;
+  stopping = true;
+  void (async () => {
+    await presence.close();
+    await io.close();
+    process.exit(0);
+  })();
+});
+// Ctrl-C reaches the whole process group; the primary says when to end.
+process.on('SIGINT', () => {});
+
+http.once('error', (error) => {
+  process.stderr.write(`node ${name}: ${error.message}\n`);
+  process.exit(1);
+});
+// Exclusive: the port is this process's own and goes when it is killed.
+http.listen({ port, host: '127.0.0.1', exclusive: true }, () => {
+  const message: ServingMessage = {
+    kind: 'rollcall:serving',
+    port: (http.address() as AddressInfo).port,
+  };
+  process.send?.(message);
+});
