@@ -249,7 +249,12 @@ export class Devices {
     membership.lingerUntil = 0;
     // A new connection is the device's latest, wherever else it was.
     membership.shadowed = false;
-    if (membership.entry === null) this.#enter(membership, t);
+    const { entry, held } = membership;
+    if (entry === null) this.#enter(membership, t);
+    else if (held !== null && isVeiled(entry.veil) && membership.sockets.size === 1) {
+      // An invisible user is told to the user's own sockets, and here is the first of them.
+      this.#host.view.replace(held, entry, true);
+    }
   }
 
   leave(socketId: string, communityId: string, t: Instant): void {

@@ -415,6 +415,7 @@ export class PresenceNode {
     const community = this.#view.get(communityId);
     if (community !== undefined) this.#view.leave(community, socketId);
     this.#devices.leave(socketId, communityId, t);
+    this.#free(communityId);
   }
 
   /** Changes what this socket's device says of itself. True when something changed. */
@@ -425,12 +426,14 @@ export class PresenceNode {
 
   disconnect(socketId: string, reason: DropReason, t: Instant): void {
     this.#t = t;
-    for (const communityId of this.#devices.communitiesOf(socketId) ?? []) {
+    const communities = [...(this.#devices.communitiesOf(socketId) ?? [])];
+    for (const communityId of communities) {
       const community = this.#view.get(communityId);
       if (community !== undefined) this.#view.leave(community, socketId);
     }
     this.#cancelJoins(socketId, undefined);
     this.#devices.disconnect(socketId, reason, t);
+    for (const communityId of communities) this.#free(communityId);
   }
 
   #cancelJoins(socketId: string, communityId: string | undefined): void {
@@ -487,11 +490,13 @@ export class PresenceNode {
     if (shard === undefined || need === undefined) return;
     if (shard.joins.some((join) => join.communityId === communityId)) return;
     if (this.#devices.hosts(communityId)) return;
+    const community = this.#view.get(communityId);
+    // A socket that does not count (it has shown no life) is told of everything all the same.
+    if (community !== undefined && community.sockets.size > 0) return;
     need.local = false;
     if (need.readUntil > this.#t.now) return;
     shard.communities.delete(communityId);
     if (this.#o.interest === 'all') return;
-    const community = this.#view.get(communityId);
     if (community?.active === true) this.#view.deactivate(community);
     if (shard.communities.size === 0) shard.dropAt = this.#t.now + this.#o.dropDelayMs;
   }

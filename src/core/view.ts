@@ -410,7 +410,9 @@ export class View {
     const complete = this.#host.isComplete(community.shard);
     const size = this.listJson(community).length + 64;
     const to: string[] = [];
-    for (const queue of [relisting, waiting]) {
+    // A newcomer's list must hold the newcomer: it waits for what is not told yet.
+    const queues = community.dirty.length === 0 ? [relisting, waiting] : [relisting];
+    for (const queue of queues) {
       for (const socketId of queue) {
         if (bytes <= 0) break;
         bytes -= size;

@@ -1,0 +1,11 @@
+/** The simulator: the shipping core under faults, in virtual time. */
+export {
+  drawPlan,
+  FAULTS,
+  type Fault,
+  type Plan,
+  type PlanOptions,
+  type PlanWish,
+} from './plan.js';
+export { kindOf, runPlan, runSeed, shrink, type RunResult } from './run.js';
+export { Violation, World, type WorldStats } from './world.js';
