@@ -976,7 +976,10 @@ export class PresenceNode {
       this.#roundEndsAt,
     );
     if (!this.#ready) at = Math.min(at, this.#readyBy);
-    for (const replica of this.#behind) at = Math.min(at, replica.dueAt());
+    // Cut off, nobody is asked (see #pull), so nothing is due either.
+    if (!this.#membership.degraded) {
+      for (const replica of this.#behind) at = Math.min(at, replica.dueAt());
+    }
     for (const ask of this.#asks.values()) at = Math.min(at, ask.until);
     for (const fetch of this.#fetches) at = Math.min(at, fetch.until);
     for (const shard of this.#shards.values()) {
