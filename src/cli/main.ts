@@ -145,7 +145,15 @@ async function main(): Promise<void> {
   for (const command of [serveCommand(), demoCommand()]) program.addCommand(command);
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
-      outputError: (message, write) => write(`rollcall: ${message.replace(/^error: /, '')}`),
+      outputError: (message, write) => {
+        // Commander puts what it would suggest on a line of its own.
+        write(
+          `rollcall: ${message
+            .replace(/^error: /, '')
+            .trim()
+            .replaceAll('\n', ' ')}\n`,
+        );
+      },
     });
   }
   try {

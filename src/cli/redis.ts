@@ -54,7 +54,7 @@ export async function connectRedis(
     adapter: adapter as ReturnType<typeof createAdapter>,
     close: async () => {
       // Lets what was published last (the leave) go out.
-      await Promise.allSettled([withTimeout(publisher.ping())]);
+      if (publisher.isReady) await Promise.allSettled([withTimeout(publisher.ping())]);
       for (const client of [publisher, subscriber]) if (client.isOpen) client.destroy();
     },
   };
@@ -98,6 +98,7 @@ function watch(client: Client, role: string, logger: Logger): void {
 /** Commands whose results the adapters ignore, so that a rejection would end the process. */
 const UNWATCHED = new Set<PropertyKey>(['publish', 'sPublish', 'xAdd', 'set']);
 
+/** While Redis is away these commands are dropped: sent late they would be of no use to anybody. */
 function guard(client: Client, logger: Logger): Client {
   return new Proxy(client, {
     get(target, property) {
@@ -105,14 +106,16 @@ function guard(client: Client, logger: Logger): Client {
       if (typeof value !== 'function') return value;
       const method = value as (...args: unknown[]) => unknown;
       if (!UNWATCHED.has(property)) return method.bind(target);
-      return (...args: unknown[]) =>
-        (method.apply(target, args) as Promise<unknown>).catch((error: Error) => {
+      return (...args: unknown[]) => {
+        if (!target.isReady) return Promise.resolve(0);
+        return (method.apply(target, args) as Promise<unknown>).catch((error: Error) => {
           logger.debug(
             { event: 'redis-command-failed', error: error.message },
             'a message was lost',
           );
           return 0;
         });
+      };
     },
   });
 }

@@ -48,6 +48,8 @@ const PING_TIMEOUT_MS = 10_000;
 /** A drain closes this many connections at a time, so that they do not all reconnect at once. */
 const DRAIN_BATCH = 200;
 const DRAIN_PAUSE_MS = 50;
+/** What hangs (a client that reads nothing, Redis that is away) keeps a drained node no longer. */
+const CLOSE_LIMIT_MS = 3000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Runs one node until it is told to stop. */
@@ -82,7 +84,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   http.prependListener('request', (request, response) => {
     if (api(request, response)) return;
     const path = request.url ?? '/';
-    if (path.startsWith('/socket.io')) return;
+    if (path.startsWith('/socket.io/')) return;
     sendJson(
       response,
       failure(404, 'NOT_FOUND', 'there is /healthz, /metrics, /api and Socket.IO here'),
@@ -101,7 +103,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     logger.info({ event: 'draining', signal, sockets: io.of('/').sockets.size }, 'draining');
     await presence.close();
     await drain(io);
-    await io.close();
+    await Promise.race([io.close(), pause(CLOSE_LIMIT_MS)]);
     await redis?.close();
     logger.info({ event: 'stopped' }, 'stopped');
     process.exit(0);
@@ -182,19 +184,32 @@ function admitBy(io: Server, authenticate: Authenticator): void {
         next();
       },
       (error: unknown) => {
-        next(
-          error instanceof PresenceError ? error : new Error('the handshake could not be checked'),
-        );
+        next(refusalOf(error));
       },
     );
   });
 }
 
+/** What the client gets as a `connect_error`: the message, and the code as `data.code`. */
+function refusalOf(error: unknown): Error {
+  if (error instanceof PresenceError) {
+    return Object.assign(new Error(error.message), { data: { code: error.code } });
+  }
+  return Object.assign(new Error('the handshake could not be checked'), {
+    data: { code: 'UNAVAILABLE' },
+  });
+}
+
+/** Ends a socket when its token ends, however far off that is. */
 function expire(socket: Socket, { expiresAt }: Admission): void {
   if (expiresAt === undefined) return;
-  const left = expiresAt * 1000 - Date.now();
-  if (left > MAX_TIMER_MS) return;
-  const timer = setTimeout(() => socket.disconnect(true), Math.max(0, left));
+  let timer: NodeJS.Timeout;
+  const wait = (): void => {
+    const left = expiresAt * 1000 - Date.now();
+    if (left <= 0) socket.disconnect(true);
+    else timer = setTimeout(wait, Math.min(left, MAX_TIMER_MS));
+  };
+  wait();
   socket.once('disconnect', () => clearTimeout(timer));
 }
 
@@ -243,8 +258,12 @@ async function drain(io: Server): Promise<void> {
   const sockets = [...io.of('/').sockets.values()];
   for (let i = 0; i < sockets.length; i += DRAIN_BATCH) {
     for (const socket of sockets.slice(i, i + DRAIN_BATCH)) socket.conn.close();
-    await new Promise((resolve) => setTimeout(resolve, DRAIN_PAUSE_MS));
+    await pause(DRAIN_PAUSE_MS);
   }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Some Redis clients reject what they had queued, where no adapter listens: that must not end the node. */

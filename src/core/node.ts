@@ -213,6 +213,7 @@ export class PresenceNode {
   #jobIds = 0;
   #lamport = 1;
   #t: Instant = { now: 0, wall: 0 };
+  #solo: boolean;
   #started = false;
   #closed = false;
   #ready = false;
@@ -234,6 +235,7 @@ export class PresenceNode {
     ) as unknown as NodeOptions;
     const o = { ...DEFAULTS, ...given } as typeof DEFAULTS & NodeOptions;
     this.#o = o;
+    this.#solo = o.solo === true;
     this.nodeId = o.nodeId;
     this.nodeName = o.nodeName;
     this.#self = new Owner(o.nodeId);
@@ -279,7 +281,7 @@ export class PresenceNode {
         downAfterMs: o.downAfterMs,
         lingerMs: o.lingerMs,
         forgetAfterMs: o.forgetAfterMs,
-        canProbe: o.canProbe === true && o.solo !== true,
+        canProbe: o.canProbe === true,
         cadenceMs: o.heartbeatMs / 4,
       },
       {
@@ -334,12 +336,23 @@ export class PresenceNode {
     if (this.#o.interest === 'all') {
       for (let shard = 0; shard < this.#o.shards; shard++) this.#shard(shard);
     }
-    if (this.#o.solo === true) {
+    if (this.#solo) {
       this.#becomeReady();
       return;
     }
     this.#round = 0;
     this.#roundEndsAt = t.now + this.#o.random() * 100;
+  }
+
+  /** The medium reaches other nodes after all: looks for them, as at the start. */
+  meetOthers(t: Instant): void {
+    this.#t = t;
+    if (!this.#solo) return;
+    this.#solo = false;
+    if (!this.#started || this.#closed) return;
+    this.#round = 0;
+    this.#roundEndsAt = t.now;
+    for (const shard of this.#shards.values()) this.#prime(shard);
   }
 
   /** Leaves in order: the others keep what is here for the linger. Nothing is sent afterwards. */
@@ -542,7 +555,7 @@ export class PresenceNode {
 
   /** Whether who else is there has been found out, as far as hello rounds can tell. */
   get #discovered(): boolean {
-    return this.#o.solo === true || (this.#started && this.#round > ROUNDS);
+    return this.#solo || (this.#started && this.#round > ROUNDS);
   }
 
   #primed(shard: Shard): void {
@@ -642,7 +655,7 @@ export class PresenceNode {
   }
 
   #send(message: Message): void {
-    if (this.#closed || this.#o.solo === true) return;
+    if (this.#closed || this.#solo) return;
     const data = encodeMessage(this.#o.cluster, this.nodeId, this.#lamport, message);
     this.stats.messagesSent++;
     this.stats.bytesSent += data.length;

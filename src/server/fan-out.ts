@@ -3,23 +3,26 @@ import type { Audience, PresenceEvent, UserPresence } from '../core/index.js';
 import type { Engine } from '../strategy/index.js';
 
 /**
- * What goes to this node's own sockets. Always through `local`, so that order holds on every adapter
- * and nothing waits for the medium. A list is encoded once for all sockets that get it, and not again
- * until it changes.
+ * What goes to this node's own sockets: written to their connections at once, so that order holds on
+ * every adapter, nothing waits for the medium, and connection state recovery does not repeat what the
+ * next list says anyway. Each event, and each version of a list, is encoded once for all its sockets.
  */
 
 export function roomOf(communityId: string): string {
   return `community:${communityId}`;
 }
 
-/** Sockets that cannot keep up are in this room and left out of the events. */
-const SLOW_ROOM = 'rollcall:slow';
+const ROOM_PREFIX = roomOf('');
 
 /** A list as a Socket.IO packet, ready to be written. */
-interface EncodedList {
+interface EncodedList extends Encoded {
   readonly version: number;
   readonly complete: boolean;
   readonly nodes: number;
+}
+
+/** A Socket.IO packet and its WebSocket frame. */
+interface Encoded {
   readonly packet: string;
   readonly frame: readonly Buffer[];
 }
@@ -36,88 +39,119 @@ export interface FanOutHost {
 
 export class FanOut {
   readonly #nsp: Namespace;
-  readonly #node: Engine;
+  readonly #engine: Engine;
   readonly #host: FanOutHost;
+  readonly #prefix: string;
   readonly #encoded = new Map<string, EncodedList>();
-  #slow = 0;
-  #fast: boolean | undefined;
+  #isRaw: boolean | undefined;
 
-  constructor(nsp: Namespace, node: Engine, host: FanOutHost) {
+  constructor(nsp: Namespace, engine: Engine, host: FanOutHost) {
     this.#nsp = nsp;
-    this.#node = node;
+    this.#engine = engine;
     this.#host = host;
+    this.#prefix = nsp.name === '/' ? '2' : `2${nsp.name},`;
   }
 
-  event(event: PresenceEvent, audience: Audience): void {
-    const { communityId, userId } = event;
-    const { type, ...payload } = event;
-    if (audience === 'own') {
-      const community = this.#node.community(communityId);
-      const own = this.#node
-        .socketsOf(userId, communityId)
-        .filter((id) => community?.sockets.has(id) === true);
-      if (own.length > 0) this.#nsp.local.to([...own]).emit(type, payload);
-      return;
+  event({ type, ...payload }: PresenceEvent, audience: Audience): void {
+    const { communityId, userId } = payload;
+    // Whoever has been sent the list is in the room; the engine may be ahead of what was performed.
+    const listed = this.#nsp.adapter.rooms.get(roomOf(communityId));
+    if (listed === undefined) return;
+    let to: Iterable<string> = listed;
+    if (audience !== 'all') {
+      const own = new Set(this.#engine.socketsOf(userId, communityId));
+      to = [...listed].filter((id) => own.has(id) === (audience === 'own'));
     }
-    let target = this.#nsp.local.to(roomOf(communityId));
-    if (this.#slow > 0) target = target.except(SLOW_ROOM);
-    if (audience === 'others') {
-      const own = this.#node.socketsOf(userId, communityId);
-      if (own.length > 0) target = target.except([...own]);
-    }
-    target.emit(type, payload);
+    this.#send(this.#socketsOf(to), type, [payload]);
   }
 
   /** Sends the list to these sockets, which thereby join the room: both in one tick. */
   list(communityId: string, socketIds: readonly string[]): void {
     const room = roomOf(communityId);
-    const info = this.#node.info(communityId);
+    const info = this.#engine.info(communityId);
     const same: Socket[] = [];
-    for (const id of socketIds) {
-      const socket = this.#nsp.sockets.get(id);
-      if (socket === undefined) continue;
+    for (const socket of this.#socketsOf(socketIds)) {
       void socket.join(room);
-      const userId = this.#node.userOf(id);
-      const own = userId === undefined ? null : this.#node.own(communityId, userId);
+      const userId = this.#engine.userOf(socket.id);
+      const own = userId === undefined ? null : this.#engine.own(communityId, userId);
       if (own === null) same.push(socket);
-      else socket.nsp.local.to(id).emit('globalPresenceSync', this.listFor(communityId, own), info);
+      else this.#send([socket], 'globalPresenceSync', [this.listFor(communityId, own), info]);
     }
     this.#host.onList(socketIds.length, info.complete);
     if (same.length === 0) return;
-    if (this.#canWriteRaw(same[0] as Socket)) {
-      const list = this.#encode(communityId, info);
-      const packets = [list.packet];
-      const options = {
-        preEncoded: true,
-        volatile: false,
-        compress: false,
-        wsPreEncodedFrame: list.frame,
-      };
-      for (const socket of same) {
-        (socket.client as unknown as Required<RawClient>).writeToEngine(packets, options);
-      }
-    } else {
-      const ids = same.map((socket) => socket.id);
-      const users = this.#node.onlineUsers(communityId);
-      this.#nsp.local.to(ids).emit('globalPresenceSync', users, info);
+    const args = [this.#engine.onlineUsers(communityId), info];
+    this.#send(same, 'globalPresenceSync', args, () => this.#encodeList(communityId, info));
+  }
+
+  /**
+   * Takes a socket out of all rooms of presence, so that it gets nothing before the next list. Gives
+   * the communities that it was in.
+   */
+  clear(socket: Socket): string[] {
+    const communities: string[] = [];
+    for (const room of socket.rooms) {
+      if (!room.startsWith(ROOM_PREFIX)) continue;
+      communities.push(room.slice(ROOM_PREFIX.length));
+      void socket.leave(room);
     }
+    return communities;
   }
 
   /** The list as one user sees it, who may be invisible to the others. */
   listFor(communityId: string, own: UserPresence | null): readonly UserPresence[] {
-    const users = this.#node.onlineUsers(communityId);
+    const users = this.#engine.onlineUsers(communityId);
     if (own === null) return users;
     return [...users.filter((user) => user.userId !== own.userId), own];
   }
 
-  /** The list of a community that nobody here is in any more is not kept. */
-  forget(communityId: string): void {
-    this.#encoded.delete(communityId);
+  /** Lets go of the lists of communities that nobody here is in any more. */
+  sweep(): void {
+    for (const communityId of this.#encoded.keys()) {
+      if (this.#engine.community(communityId)?.active !== true) this.#encoded.delete(communityId);
+    }
   }
 
-  #encode(communityId: string, info: { complete: boolean; nodes: number }): EncodedList {
+  #socketsOf(ids: Iterable<string>): Socket[] {
+    const sockets: Socket[] = [];
+    for (const id of ids) {
+      const socket = this.#nsp.sockets.get(id);
+      if (socket !== undefined) sockets.push(socket);
+    }
+    return sockets;
+  }
+
+  #send(
+    sockets: readonly Socket[],
+    event: string,
+    args: readonly unknown[],
+    encode = (): Encoded => this.#encode([event, ...args]),
+  ): void {
+    if (sockets.length === 0) return;
+    if (!this.#canWriteRaw(sockets[0] as Socket)) {
+      this.#nsp.local.to(sockets.map((socket) => socket.id)).emit(event, ...args);
+      return;
+    }
+    const { packet, frame } = encode();
+    const options = {
+      preEncoded: true,
+      volatile: false,
+      compress: true,
+      wsPreEncodedFrame: frame,
+    };
+    for (const socket of sockets) {
+      for (const listener of socket.listenersAnyOutgoing()) listener.call(socket, event, ...args);
+      (socket.client as unknown as Required<RawClient>).writeToEngine([packet], options);
+    }
+  }
+
+  #encode(data: readonly unknown[]): Encoded {
+    const packet = this.#prefix + JSON.stringify(data);
+    return { packet, frame: textFrame('4' + packet) };
+  }
+
+  #encodeList(communityId: string, info: { complete: boolean; nodes: number }): EncodedList {
     const started = performance.now();
-    const { json, version } = this.#node.encodedList(communityId);
+    const { json, version } = this.#engine.encodedList(communityId);
     const { complete, nodes } = info;
     const known = this.#encoded.get(communityId);
     if (
@@ -128,8 +162,7 @@ export class FanOut {
     ) {
       return known;
     }
-    const prefix = this.#nsp.name === '/' ? '2' : `2${this.#nsp.name},`;
-    const packet = `${prefix}["globalPresenceSync",${json},${JSON.stringify(info)}]`;
+    const packet = `${this.#prefix}["globalPresenceSync",${json},${JSON.stringify(info)}]`;
     const list = { version, complete, nodes, packet, frame: textFrame('4' + packet) };
     this.#encoded.set(communityId, list);
     this.#host.onListEncoded(performance.now() - started, packet.length);
@@ -141,9 +174,9 @@ export class FanOut {
    * where the connection has it and the encoder is the default one. Else the public way serves.
    */
   #canWriteRaw(socket: Socket): boolean {
-    this.#fast ??= this.#encodesAsJson();
+    this.#isRaw ??= this.#encodesAsJson();
     return (
-      this.#fast && typeof (socket.client as unknown as RawClient).writeToEngine === 'function'
+      this.#isRaw && typeof (socket.client as unknown as RawClient).writeToEngine === 'function'
     );
   }
 
@@ -153,26 +186,14 @@ export class FanOut {
     };
     try {
       const sample = encoder?.encode?.({ type: 2, nsp: this.#nsp.name, data: ['x', [{ a: 1 }]] });
-      const prefix = this.#nsp.name === '/' ? '2' : `2${this.#nsp.name},`;
       return (
-        Array.isArray(sample) && sample.length === 1 && sample[0] === `${prefix}["x",[{"a":1}]]`
+        Array.isArray(sample) &&
+        sample.length === 1 &&
+        sample[0] === `${this.#prefix}["x",[{"a":1}]]`
       );
     } catch {
       return false;
     }
-  }
-
-  // Sockets that cannot keep up.
-
-  setSlow(socket: Socket, slow: boolean): void {
-    this.#slow += slow ? 1 : -1;
-    if (slow) void socket.join(SLOW_ROOM);
-    else void socket.leave(SLOW_ROOM);
-  }
-
-  /** A slow socket has gone. */
-  slowGone(): void {
-    this.#slow--;
   }
 }
 

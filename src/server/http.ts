@@ -130,7 +130,10 @@ async function read(presence: Presence, path: string): Promise<Answer> {
       'there is /api/communities/:id, /api/users/:id and /api/nodes',
     );
   } catch (error) {
-    if (error instanceof PresenceError) return failure(400, error.code, error.message);
+    if (error instanceof PresenceError) {
+      const status = error.code === 'UNAVAILABLE' ? 503 : 400;
+      return failure(status, error.code, error.message);
+    }
     if (error instanceof URIError) {
       return failure(400, 'INVALID_ARGUMENT', 'the id is not valid percent-encoding');
     }

@@ -15,6 +15,7 @@ import {
 import { socketIoTransport } from '../transport/index.js';
 import { Driver, type LocalEffect } from './driver.js';
 import { FanOut } from './fan-out.js';
+import { PresenceError } from './errors.js';
 import { checkId } from './limits.js';
 import { Metrics } from './metrics.js';
 import { resolveOptions, type PresenceLogger, type PresenceOptions } from './options.js';
@@ -126,7 +127,10 @@ export function createPresence<S extends Socket = Socket>(
     flushMs: resolved.flushMs,
     maxMessageBytes: limits.messageBytes,
   });
-  const waiting = new Map<number, (effect: LocalEffect) => void>();
+  /** Reads of the whole cluster that wait for an answer; undefined means that presence closed. */
+  const waiting = new Map<number, (effect: LocalEffect | undefined) => void>();
+  /** Communities that were read since the last housekeeping. */
+  const read = new Set<string>();
   const readyWaiters: (() => void)[] = [];
   let closed: Promise<void> | undefined;
 
@@ -200,10 +204,12 @@ export function createPresence<S extends Socket = Socket>(
         );
         return;
       case 'answered':
-      case 'fetched':
-        waiting.get(effect.id)?.(effect);
+      case 'fetched': {
+        const settle = waiting.get(effect.id);
         waiting.delete(effect.id);
+        settle?.(effect);
         return;
+      }
       case 'interest':
         return;
     }
@@ -247,10 +253,13 @@ export function createPresence<S extends Socket = Socket>(
   });
 
   const request = (start: (t: { now: number; wall: number }) => number): Promise<LocalEffect> =>
-    new Promise((resolve) => {
-      driver.input((_node, t) => {
-        waiting.set(start(t), resolve);
-      });
+    new Promise((resolve, reject) => {
+      const settle = (effect: LocalEffect | undefined): void => {
+        if (effect !== undefined) resolve(effect);
+        else reject(new PresenceError('UNAVAILABLE', 'presence is closed'));
+      };
+      if (closed !== undefined) settle(undefined);
+      else driver.input((_node, t) => waiting.set(start(t), settle));
     });
   const fetchCommunity = async (communityId: string): Promise<CommunityList> => {
     const id = checkId(communityId, 'communityId', limits);
@@ -268,6 +277,8 @@ export function createPresence<S extends Socket = Socket>(
       clearInterval(housekeeper);
       lag.disable();
       for (const resolve of readyWaiters.splice(0)) resolve();
+      for (const settle of waiting.values()) settle(undefined);
+      waiting.clear();
       // What has been handed to the adapter is written in the next turns of the event loop.
       await new Promise((resolve) => setImmediate(resolve));
     })();
@@ -285,6 +296,7 @@ export function createPresence<S extends Socket = Socket>(
     onShutdown: () => void close(),
   });
 
+  let solo = transport.isSolo;
   const lag = monitorEventLoopDelay({ resolution: 20 });
   lag.enable();
   let lagSeconds = 0;
@@ -297,6 +309,15 @@ export function createPresence<S extends Socket = Socket>(
     lagSeconds = Number.isFinite(p99) ? p99 / 1000 : 0;
     lag.reset();
     if (p99 > STRAINED_MS) node.strained();
+    if (solo && !transport.isSolo) {
+      solo = false;
+      logger.info({ event: 'medium-changed', kind: transport.kind }, 'the adapter was replaced');
+      driver.input((_node, t) => node.meetOthers?.(t));
+    }
+    fanOut.sweep();
+    // What is read goes on being of interest.
+    for (const communityId of read) driver.input((_node, t) => node.touch(communityId, t));
+    read.clear();
   }, HOUSEKEEPING_MS).unref();
 
   metrics.watch({
@@ -323,7 +344,9 @@ export function createPresence<S extends Socket = Socket>(
     isOnline: (userId) => node.isOnline(userId),
     onlineUsers: (communityId) => {
       // A read of a community that nobody here is in makes this node take part in it for a while.
-      if (node.community(communityId)?.active !== true) {
+      if (node.community(communityId)?.active === true) {
+        read.add(communityId);
+      } else {
         const id = checkId(communityId, 'communityId', limits);
         driver.input((_node, t) => node.touch(id, t));
       }

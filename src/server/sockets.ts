@@ -116,10 +116,18 @@ export class Sockets {
     this.#sessions.set(socket.id, session);
     for (const [event, handler] of handlers) socket.on(event, handler);
     socket.on('disconnect', onDisconnect);
-    session.identity = this.#identify(session);
+    session.identity = this.#identify(
+      session,
+      // Recovery has put it into its rooms before anybody said who it is.
+      socket.recovered ? this.#host.fanOut.clear(socket) : [],
+    );
   }
 
-  async #identify(session: Session): Promise<Identified | null> {
+  /**
+   * Identifies a socket and takes it into its communities: those that `identify` gave, and those that
+   * a recovered connection was in before, each only where `authorize` agrees (again).
+   */
+  async #identify(session: Session, recovered: readonly string[]): Promise<Identified | null> {
     const { socket } = session;
     const { options, logger, limits } = this.#host;
     let identity: Identified;
@@ -140,8 +148,9 @@ export class Sockets {
     this.#host.driver.input((node, t) =>
       node.connect(socket.id, { userId, deviceId, info, session: count, status }, t),
     );
+    const again = recovered.slice(0, limits.communitiesPerSocket - identity.communities.length);
     await Promise.all(
-      identity.communities.map(async (communityId) => {
+      [...new Set([...identity.communities, ...again])].map(async (communityId) => {
         if (await this.#mayJoin(identity, communityId)) this.#enter(session, communityId);
         else this.#host.onRefused('NOT_AUTHORIZED');
       }),
@@ -325,7 +334,6 @@ export class Sockets {
     session.gone = true;
     clearTimeout(session.delayTimer);
     session.detach();
-    if (session.slowSince > 0) this.#host.fanOut.slowGone();
     this.#sessions.delete(session.socket.id);
   }
 
@@ -358,14 +366,14 @@ export class Sockets {
           continue;
         session.slowSince = now;
         onSlow();
-        this.#host.fanOut.setSlow(socket, true);
+        this.#host.fanOut.clear(socket);
         this.#host.driver.input((node) => node.suspend(socket.id));
       } else if (waiting === 0) {
         session.slowSince = 0;
-        this.#host.fanOut.setSlow(socket, false);
         this.#host.driver.input((node, t) => node.resume(socket.id, t));
       } else if (now - session.slowSince > STUCK_MS) {
-        socket.conn.close();
+        // Waiting for what it does not read would be waiting for ever.
+        socket.conn.close(true);
       }
     }
   }

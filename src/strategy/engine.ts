@@ -27,6 +27,8 @@ export interface Engine {
   start(t: Instant): void;
   /** Leaves in order. Effects that are still there must be performed; none follow. */
   close(t: Instant): void;
+  /** The medium reaches other nodes after all (the adapter was replaced): looks for them. */
+  meetOthers?(t: Instant): void;
   readonly isReady: boolean;
   /** The medium cannot be reached: the last known lists stay, marked `complete: false`. */
   readonly isDegraded: boolean;
