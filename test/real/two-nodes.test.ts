@@ -1,44 +1,20 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { TestClient } from '../support/client.js';
-import { hasRedis, TestRedis } from '../support/redis.js';
-import { ServeProcess } from '../support/serve.js';
+import { ClusterUnderTest, MEDIA } from '../support/cluster-under-test.js';
 import { waitFor } from '../support/wait.js';
 
-describe.runIf(hasRedis).each(['redis', 'redis-sharded', 'redis-streams'])('over %s', (adapter) => {
-  let redis: TestRedis;
-  const nodes: ServeProcess[] = [];
-  const clients: TestClient[] = [];
-
-  async function node(...args: string[]): Promise<ServeProcess> {
-    const started = await ServeProcess.start(['--redis', redis.url, '--adapter', adapter, ...args]);
-    nodes.push(started);
-    return started;
-  }
-
-  async function join(
-    at: ServeProcess,
-    userId: string,
-    deviceId = `${userId}-1`,
-  ): Promise<TestClient> {
-    const client = await TestClient.join(at.url, { userId, deviceId, communities: ['c'] });
-    clients.push(client);
-    return client;
-  }
-
+describe.each(MEDIA)('over %s', (medium) => {
+  let cluster: ClusterUnderTest;
   beforeAll(async () => {
-    redis = await TestRedis.start();
+    cluster = await ClusterUnderTest.start(medium);
   });
-  afterEach(async () => {
-    for (const client of clients.splice(0)) client.close();
-    await Promise.all(nodes.splice(0).map((each) => each.stop()));
-  });
-  afterAll(() => redis.stop());
+  afterEach(() => cluster.reset());
+  afterAll(() => cluster.stop());
 
   it('shows both directions, the own user included', async () => {
-    const [a, b] = [await node(), await node()];
-    const alice = await join(a, 'alice');
+    const [a, b] = [await cluster.node(), await cluster.node()];
+    const alice = await cluster.join(a, 'alice');
     expect(alice.model.present('c')).toEqual(['alice']);
-    const bob = await join(b, 'bob');
+    const bob = await cluster.join(b, 'bob');
     expect(bob.model.present('c')).toEqual(['alice', 'bob']);
     expect(bob.model.infos.get('c')).toEqual({ communityId: 'c', complete: true, nodes: 2 });
     await alice.sees('c', ['alice', 'bob']);
@@ -46,26 +22,43 @@ describe.runIf(hasRedis).each(['redis', 'redis-sharded', 'redis-streams'])('over
     bob.close();
     await alice.sees('c', ['alice']);
     expect(alice.model.told.at(-1)).toMatchObject({ event: 'userOffline', reason: 'left' });
-    expect([...alice.violations, ...bob.violations]).toEqual([]);
+    expect(cluster.violations).toEqual([]);
   });
 
   it('gives a node that starts late the whole list', async () => {
-    const a = await node();
-    const early = await Promise.all(Array.from({ length: 20 }, (_, i) => join(a, `u${i}`)));
-    const b = await node();
-    const late = await join(b, 'late');
+    const a = await cluster.node();
+    const early = await Promise.all(Array.from({ length: 20 }, (_, i) => cluster.join(a, `u${i}`)));
+    const b = await cluster.node();
+    const late = await cluster.join(b, 'late');
     expect(late.model.present('c')).toHaveLength(21);
     await Promise.all(early.map((client) => client.sees('c', late.model.present('c'))));
     const { body } = await b.get('/api/communities/c');
     expect(body).toMatchObject({ communityId: 'c', complete: true });
     expect(body['users']).toHaveLength(21);
+    expect(cluster.violations).toEqual([]);
+  });
+
+  it('race 15: announces nobody who was there all along to a node that starts late', async () => {
+    const a = await cluster.node();
+    for (const user of ['ada', 'bea', 'cid']) await cluster.join(a, user);
+    const port = await cluster.freePort();
+    const starting = cluster.node({}, port);
+    // A client that is there before the node has asked around.
+    const impatient = await cluster.join({ url: `http://127.0.0.1:${port}` }, 'dan');
+    await starting;
+    await impatient.sees('c', ['ada', 'bea', 'cid', 'dan']);
+    expect(impatient.model.infos.get('c')?.complete).toBe(true);
+    for (const user of ['ada', 'bea', 'cid']) {
+      expect(impatient.model.count('userOnline', user)).toBe(0);
+    }
+    expect(cluster.violations).toEqual([]);
   });
 
   it('folds one user on two nodes into one, with one edge each way', async () => {
-    const [a, b] = [await node(), await node()];
-    const watcher = await join(a, 'watcher');
-    const phone = await join(a, 'alice', 'phone');
-    const laptop = await join(b, 'alice', 'laptop');
+    const [a, b] = [await cluster.node(), await cluster.node()];
+    const watcher = await cluster.join(a, 'watcher');
+    const phone = await cluster.join(a, 'alice', 'phone');
+    const laptop = await cluster.join(b, 'alice', 'laptop');
     await waitFor(
       () => watcher.model.user('c', 'alice')?.devices.length === 2,
       'both devices of alice',
@@ -79,6 +72,28 @@ describe.runIf(hasRedis).each(['redis', 'redis-sharded', 'redis-streams'])('over
     await watcher.sees('c', ['watcher']);
     expect(watcher.model.count('userOnline', 'alice')).toBe(1);
     expect(watcher.model.count('userOffline', 'alice')).toBe(1);
-    expect(watcher.violations).toEqual([]);
+    expect(cluster.violations).toEqual([]);
+  });
+
+  it('race 1: leaves no ghost when both devices leave at once on two nodes, 100 of 100 times', async () => {
+    const [a, b] = [await cluster.node(), await cluster.node()];
+    const watchers = [await cluster.join(a, 'wa'), await cluster.join(b, 'wb')];
+    for (let round = 0; round < 10; round++) {
+      const users = Array.from({ length: 10 }, (_, i) => `u${round * 10 + i}`);
+      const devices = await Promise.all(
+        users.flatMap((user) => [cluster.join(a, user, 'phone'), cluster.join(b, user, 'laptop')]),
+      );
+      await Promise.all(watchers.map((watcher) => watcher.sees('c', [...users, 'wa', 'wb'])));
+      for (const device of devices) device.close();
+      await Promise.all(watchers.map((watcher) => watcher.sees('c', ['wa', 'wb'])));
+    }
+    for (const watcher of watchers) {
+      for (let i = 0; i < 100; i++) expect(watcher.model.count('userOffline', `u${i}`)).toBe(1);
+    }
+    for (const node of [a, b]) {
+      const { body } = await node.get('/api/communities/c');
+      expect(body['users']).toHaveLength(2);
+    }
+    expect(cluster.violations).toEqual([]);
   });
 });

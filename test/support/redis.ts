@@ -78,6 +78,21 @@ export class TestRedis {
     await gone;
   }
 
+  /** Runs one command and gives the raw answer's first line. */
+  command(...words: readonly string[]): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(this.port, '127.0.0.1');
+      socket.once('error', reject);
+      socket.once('connect', () => socket.write(words.join(' ') + '\r\n'));
+      socket.once('data', (chunk) => {
+        socket.destroy();
+        const [line] = chunk.toString().split('\r\n', 1) as [string];
+        if (line.startsWith('-')) reject(new Error(line));
+        else resolve(line);
+      });
+    });
+  }
+
   async stop(): Promise<void> {
     await this.kill();
     rmSync(this.#folder, { recursive: true, force: true });

@@ -1,56 +1,56 @@
 import { fileURLToPath } from 'node:url';
+import { TestNode } from './node.js';
 import { NodeProcess } from './process.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 /** A `rollcall serve` in a process of its own. */
-export class ServeProcess extends NodeProcess {
-  url = '';
-  nodeId = '';
+export class ServeProcess extends TestNode {
+  readonly process: NodeProcess;
 
-  /** Runs `rollcall` with any arguments, without waiting for it to serve. */
-  static spawn(args: readonly string[], env: NodeJS.ProcessEnv = {}): ServeProcess {
+  private constructor(args: readonly string[], env: NodeJS.ProcessEnv) {
+    super();
     const clean = Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !name.startsWith('ROLLCALL_')),
     );
-    return new ServeProcess(MAIN, args, { ...clean, ...env });
+    this.process = new NodeProcess(MAIN, args, { ...clean, ...env });
+  }
+
+  /** Runs `rollcall` with any arguments, without waiting for it to serve. */
+  static spawn(args: readonly string[], env: NodeJS.ProcessEnv = {}): ServeProcess {
+    return new ServeProcess(args, env);
   }
 
   /** Runs `rollcall serve` on a free port, trusting handshakes, and waits until it serves. */
-  static async start(args: readonly string[] = []): Promise<ServeProcess> {
+  static async start(
+    args: readonly string[] = [],
+    env: NodeJS.ProcessEnv = {},
+  ): Promise<ServeProcess> {
     const auth = args.includes('--auth') ? [] : ['--auth', 'insecure'];
     const port = args.includes('--port') ? [] : ['--port', '0'];
-    const started = ServeProcess.spawn(['serve', ...port, ...auth, ...args]);
+    const started = ServeProcess.spawn(['serve', ...port, ...auth, ...args], env);
     await started.serving();
     return started;
   }
 
   async serving(): Promise<void> {
-    const line = await this.firstLine<{ url: string; nodeId: string }>();
-    if (this.hasExited) throw new Error(`the node ended: ${this.stderr}`);
+    const line = await this.process.firstLine<{ url: string; nodeId: string }>();
+    if (this.process.hasExited) throw new Error(`the node ended: ${this.process.stderr}`);
     this.url = line.url;
     this.nodeId = line.nodeId;
   }
 
-  get port(): number {
-    return Number(new URL(this.url).port);
+  /** What it has logged, line by line. */
+  get log(): Record<string, unknown>[] {
+    const lines = this.process.stderr.split('\n').slice(0, -1);
+    return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
-  /** Reads from the HTTP API. */
-  async get(path: string): Promise<{ status: number; body: Record<string, unknown> }> {
-    const response = await fetch(this.url + path);
-    return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+  signal(name: NodeJS.Signals): void {
+    this.process.signal(name);
   }
 
-  /** The value of a metric without labels, or the sum over its labels. */
-  async metric(name: string): Promise<number> {
-    const text = await (await fetch(this.url + '/metrics')).text();
-    let sum = 0;
-    for (const line of text.split('\n')) {
-      if (line.startsWith(`${name} `) || line.startsWith(`${name}{`)) {
-        sum += Number(line.slice(line.lastIndexOf(' ') + 1));
-      }
-    }
-    return sum;
+  stop(signal?: NodeJS.Signals): Promise<number | null> {
+    return this.process.stop(signal);
   }
 }
