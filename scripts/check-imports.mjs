@@ -12,6 +12,7 @@ const MAY_IMPORT = {
   react: ['client'],
   server: ['core', 'transport', 'strategy'],
   demo: ['core', 'transport', 'server'],
+  testing: [],
   cli: ['core', 'transport', 'strategy', 'server', 'demo', 'sim'],
 };
 /** Folders whose files import no package at all. */

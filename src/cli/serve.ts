@@ -143,8 +143,10 @@ function authenticatorFor(options: ServeOptions): Authenticator {
 }
 
 function adapterFor(options: ServeOptions): RedisAdapterKind | 'memory' {
-  if (options.strategy !== 'replicated') {
-    throw new UsageError(`--strategy ${options.strategy} is not there yet; use replicated`);
+  if (options.strategy !== 'replicated' && options.strategy !== 'on-demand') {
+    throw new UsageError(
+      `--strategy ${options.strategy} is not there yet; use replicated or on-demand`,
+    );
   }
   const kind = options.adapter ?? (options.redis === undefined ? 'memory' : 'redis');
   if (kind === 'memory' && options.redis !== undefined) {
@@ -165,6 +167,7 @@ function presenceOptions(options: ServeOptions, logger: Logger): PresenceOptions
     // Under insecure the client names its communities itself, so it may as well name more later.
     authorize: (identity, communityId) =>
       auth === 'insecure' || identity.communities?.includes(communityId) === true,
+    strategy: options.strategy as 'replicated' | 'on-demand',
     ...(name !== undefined && { nodeName: name }),
     lingerMs,
     heartbeatMs,

@@ -1,5 +1,4 @@
 import { Deadlines } from './deadlines.js';
-import type { ShardLog } from './log.js';
 import { isLater, isVeiled, sameData, type Held, type Owner } from './roster.js';
 import type {
   Data,
@@ -22,6 +21,13 @@ import type { View } from './view.js';
  * without an edge. A socket that may be dead (half open, or after a stall) must show life.
  */
 
+/** Where this node's entries are recorded. */
+export interface EntryLog {
+  readonly shard: number;
+  put(entry: Entry): void;
+  remove(entry: Entry, reason: RemoveReason, at: number): void;
+}
+
 export interface DevicesHost {
   readonly view: View;
   readonly self: Owner;
@@ -29,7 +35,7 @@ export interface DevicesHost {
   readonly lingerMs: number;
   readonly typingTimeoutMs: number;
   readonly proofMs: number;
-  readonly log: (communityId: string) => ShardLog;
+  readonly log: (communityId: string) => EntryLog;
   /** The next Lamport stamp. */
   readonly stamp: () => number;
   /** A community has its first membership, or lost its last one. */

@@ -11,6 +11,7 @@ import {
   type ReplicaLimits,
   type ReplicaStats,
 } from './replica.js';
+import { RollCallAnswers } from './roll-call.js';
 import { foldPublic, Owner, type Held, type UserRecord } from './roster.js';
 import type {
   DevicePatch,
@@ -204,6 +205,7 @@ export class PresenceNode {
   readonly #answerShards = new Set<number>();
   readonly #pulled = new Map<number, number>();
   readonly #jobs = new Map<number, SnapshotJob>();
+  readonly #rollCalls = new RollCallAnswers();
   readonly #asks = new Map<number, Ask>();
   #fetches: Fetch[] = [];
   #helloAnswer = false;
@@ -861,9 +863,29 @@ export class PresenceNode {
       case 'answer':
         if (message.to === this.nodeId) this.#onAsked(peer, message.request, message.body);
         break;
+      case 'call':
+        this.#onCall(peer, message.request, message.communityId, message.userIds);
+        break;
+      case 'present':
+        // Only nodes that hold nobody else's entries call the roll.
+        break;
       default:
         unreachable(message);
     }
+  }
+
+  #onCall(
+    peer: Peer,
+    request: number,
+    communityId: string,
+    userIds: readonly string[] | undefined,
+  ): void {
+    while (this.#unsealed.size > 0) this.#seal(this.#t);
+    const log = this.#log(shardOf(communityId, this.#o.shards));
+    const entries = log
+      .entries()
+      .filter((e) => e.communityId === communityId && (userIds?.includes(e.userId) ?? true));
+    this.#rollCalls.add(peer.nodeId, request, log.state(), entries);
   }
 
   #owe(answer: Answered): void {
@@ -1007,7 +1029,11 @@ export class PresenceNode {
 
   #hasWork(): boolean {
     return (
-      this.#unsealed.size > 0 || this.#view.hasWork || this.#jobs.size > 0 || this.#toPrime.size > 0
+      this.#unsealed.size > 0 ||
+      this.#view.hasWork ||
+      this.#jobs.size > 0 ||
+      this.#rollCalls.hasWork ||
+      this.#toPrime.size > 0
     );
   }
 
@@ -1038,6 +1064,7 @@ export class PresenceNode {
     this.#askToPrime();
     this.#view.flush();
     this.#stepJobs();
+    this.#rollCalls.step((message) => this.#send(message));
     this.#continuing = this.#hasWork();
     if (!this.#continuing) this.#lastFlush = t.now;
   }
@@ -1147,6 +1174,11 @@ export class PresenceNode {
   /** The presences of a user in the communities that this node takes part in. */
   user(userId: string): readonly UserPresence[] {
     return this.#view.user(userId);
+  }
+
+  /** Who is online with sockets of this node: in one community, or in all. */
+  localUsers(communityId: string | undefined): readonly UserPresence[] {
+    return this.#view.localUsers(communityId);
   }
 
   info(communityId: string): ListInfo {
@@ -1361,7 +1393,7 @@ export interface NodeInspection {
   readonly shardOf: (communityId: string) => number;
 }
 
-function newStats(): NodeStats {
+export function newStats(): NodeStats {
   return {
     messagesSent: 0,
     bytesSent: 0,

@@ -528,6 +528,22 @@ export class View {
     return community.listed;
   }
 
+  /** Who is online with sockets of this node: in one community, or in all. */
+  localUsers(communityId: string | undefined): UserPresence[] {
+    const one = communityId === undefined ? undefined : this.#communities.get(communityId);
+    const communities =
+      communityId === undefined ? this.#communities.values() : one === undefined ? [] : [one];
+    const users: UserPresence[] = [];
+    for (const community of communities) {
+      for (const user of community.users.values()) {
+        if (user.told !== null && this.#host.isLocal(user.userId, community.id)) {
+          users.push(user.told);
+        }
+      }
+    }
+    return users;
+  }
+
   /** The list as a JSON array, built once per version from the users' cached JSON. */
   listJson(community: Community): string {
     if (community.json === null) {

@@ -76,6 +76,23 @@ export type Message =
       readonly to: string;
       readonly request: number;
       readonly body: string;
+    }
+  /** The roll call: asks every owner for its entries of a community, of some users or of all. */
+  | {
+      readonly kind: 'call';
+      readonly request: number;
+      readonly communityId: string;
+      readonly userIds: readonly string[] | undefined;
+    }
+  /** A piece of the answer, and where the owner's log of the community's shard stands. */
+  | {
+      readonly kind: 'present';
+      readonly to: string;
+      readonly request: number;
+      readonly state: ShardState;
+      readonly part: number;
+      readonly last: boolean;
+      readonly body: string;
     };
 
 export interface Envelope {
@@ -153,6 +170,19 @@ export function encodeMessage(
     case 'answer':
       head['t'] = message.to;
       head['r'] = message.request;
+      bodies = '\n' + message.body;
+      break;
+    case 'call':
+      head['r'] = message.request;
+      head['q'] = message.communityId;
+      head['u'] = message.userIds;
+      break;
+    case 'present':
+      head['t'] = message.to;
+      head['r'] = message.request;
+      head['s'] = encodeStates([message.state]);
+      head['p'] = message.part;
+      if (message.last) head['z'] = 1;
       bodies = '\n' + message.body;
       break;
   }
@@ -241,6 +271,23 @@ function decodeKind(head: Record<string, unknown>, rest: string | undefined): Me
       const to = head['t'];
       if (!isId(to) || !isCount(request) || rest === undefined) return undefined;
       return { kind: 'answer', to, request, body: rest };
+    }
+    case 'call': {
+      const communityId = head['q'];
+      const userIds = head['u'];
+      if (!isCount(request) || !isId(communityId)) return undefined;
+      if (userIds !== undefined && !(Array.isArray(userIds) && userIds.every(isId))) {
+        return undefined;
+      }
+      return { kind: 'call', request, communityId, userIds };
+    }
+    case 'present': {
+      const to = head['t'];
+      const state = decodeStates(head['s'])?.[0];
+      const part = head['p'];
+      if (!isId(to) || !isCount(request) || !state || !isCount(part)) return undefined;
+      if (rest === undefined) return undefined;
+      return { kind: 'present', to, request, state, part, last: head['z'] === 1, body: rest };
     }
     default:
       return undefined;

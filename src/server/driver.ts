@@ -17,7 +17,7 @@ export interface DriverHost {
   readonly onUnsent: () => void;
 }
 
-export type LocalEffect = Exclude<EngineEffect, { kind: 'send' | 'probe' }>;
+export type LocalEffect = Exclude<EngineEffect, { kind: 'send' | 'probe' | 'call' }>;
 
 export class Driver {
   readonly node: Engine;
@@ -37,7 +37,10 @@ export class Driver {
 
   /** Subscribes first, then lets the node say hello. */
   start(): void {
-    this.#transport.start((data) => this.input((node, t) => node.receive(data, t)));
+    this.#transport.start(
+      (data) => this.input((node, t) => node.receive(data, t)),
+      (communityId) => this.node.localUsers(communityId),
+    );
     this.input((node, t) => node.start(t));
   }
 
@@ -83,6 +86,11 @@ export class Driver {
       case 'send':
         if (!this.#transport.publish(effect.data)) this.#host.onUnsent();
         return;
+      case 'call': {
+        const { call = this.#transport.publish } = this.#transport;
+        if (!call(effect.data)) this.#host.onUnsent();
+        return;
+      }
       case 'probe':
         void this.#transport.probe().then((ok) => {
           if (!this.#closed) this.input((node, t) => node.probed(effect.id, ok, t));

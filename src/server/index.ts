@@ -11,7 +11,13 @@ export { createHttpApi, failure, sendJson, type HttpApi, type HttpApiOptions } f
 export { checkIdentity } from './sockets.js';
 export { PresenceError, type PresenceErrorCode } from './errors.js';
 export type { PresenceClientToServerEvents, PresenceServerToClientEvents } from './events.js';
-export { replicated, type Strategy, type StrategyName } from '../strategy/index.js';
+export {
+  onDemand,
+  replicated,
+  type OnDemandOptions,
+  type Strategy,
+  type StrategyName,
+} from '../strategy/index.js';
 export type {
   DevicePresence,
   ListInfo,

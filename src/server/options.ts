@@ -1,6 +1,6 @@
 import type { Socket } from 'socket.io';
 import type { Data, SettableStatus } from '../core/index.js';
-import { replicated, type Strategy } from '../strategy/index.js';
+import { onDemand, replicated, type Strategy } from '../strategy/index.js';
 import type { Transport } from '../transport/index.js';
 import { PresenceError } from './errors.js';
 import { DEFAULT_LIMITS, type PresenceLimits } from './limits.js';
@@ -44,7 +44,7 @@ export interface PresenceOptions<S extends Socket = Socket> {
     communityId: string,
   ) => boolean | Promise<boolean>;
   /** Where the state of the other nodes lives: a name, or what a strategy's function gives. Default `replicated`. */
-  readonly strategy?: 'replicated' | Strategy;
+  readonly strategy?: 'replicated' | 'on-demand' | Strategy;
   /** A stable label of this node; a newer process with the same label supersedes a silent older one. */
   readonly nodeName?: string;
   /** Nodes of different clusters on one medium ignore each other. Default `rollcall`. */
@@ -117,6 +117,9 @@ export function resolveOptions(options: PresenceOptions<never>): ResolvedOptions
     }
   }
   const interest: unknown = options.interest ?? 'hosted';
+  if (interest === 'all' && strategy.name !== 'replicated') {
+    throw bad(`interest all needs the strategy replicated; ${strategy.name} keeps no other lists`);
+  }
   if (interest !== 'hosted' && interest !== 'all') throw bad('interest must be hosted or all');
   const timings = Object.fromEntries(
     Object.entries(TIMINGS).map(([name, { standard, least, most }]) => {
@@ -150,10 +153,11 @@ export function resolveOptions(options: PresenceOptions<never>): ResolvedOptions
 
 function resolveStrategy(given: unknown): Strategy {
   if (given === undefined || given === 'replicated') return replicated();
+  if (given === 'on-demand') return onDemand();
   if (typeof given === 'object' && given !== null && 'createEngine' in given) {
     return given as Strategy;
   }
   throw bad(
-    `strategy ${JSON.stringify(given)} is not known; it is 'replicated', or what replicated() gives`,
+    `strategy ${JSON.stringify(given)} is not known; it is 'replicated' or 'on-demand', or what a strategy's function such as onDemand() gives`,
   );
 }

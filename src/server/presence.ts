@@ -197,6 +197,12 @@ export function createPresence<S extends Socket = Socket>(
         }
         tell('degraded', effect.degraded);
         return;
+      case 'incomplete':
+        logger.warn(
+          { event: 'roll-call-incomplete', missing: effect.missing },
+          'nodes did not answer a roll call in time; the list says complete: false until they do',
+        );
+        return;
       case 'nameConflict':
         logger.warn(
           { event: 'name-conflict', nodeName: effect.nodeName, nodeIds: effect.nodeIds },

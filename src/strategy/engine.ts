@@ -62,6 +62,8 @@ export interface Engine {
   isOnline(userId: string): boolean;
   onlineUsers(communityId: string): readonly UserPresence[];
   user(userId: string): readonly UserPresence[];
+  /** Who is online with sockets of this node: in one community, or in all. */
+  localUsers(communityId: string | undefined): readonly UserPresence[];
   info(communityId: string): ListInfo;
   encodedList(communityId: string): { readonly json: string; readonly version: number };
   /** What the user's own sockets see instead of what everybody sees; null where that is the same. */
@@ -90,7 +92,16 @@ export interface ToldCommunity {
 }
 
 /** What an engine asks of its host beyond what the core does. */
-export type EngineEffect = Effect;
+export type EngineEffect =
+  | Effect
+  /** A roll call to all other nodes. */
+  | { readonly kind: 'call'; readonly data: string }
+  /** A roll call ended without these nodes. */
+  | {
+      readonly kind: 'incomplete';
+      readonly communityId: string;
+      readonly missing: readonly string[];
+    };
 
 /** What every engine is made from. Durations in ms. */
 export interface EngineOptions {

@@ -1,2 +1,3 @@
 export type { Engine, EngineEffect, Strategy, StrategyName } from './engine.js';
+export { onDemand, type OnDemandOptions } from './on-demand/on-demand.js';
 export { replicated } from './replicated.js';

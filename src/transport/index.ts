@@ -1,3 +1,3 @@
-export type { Transport } from './transport.js';
+export type { OnAsked, Transport } from './transport.js';
 export { MemoryBus } from './memory.js';
 export { socketIoTransport } from './socket-io.js';

@@ -1,5 +1,5 @@
 import type { Namespace } from 'socket.io';
-import type { Transport } from './transport.js';
+import type { OnAsked, Transport } from './transport.js';
 
 /**
  * Node-to-node messages over the adapter that the application already has: fire-and-forget
@@ -9,6 +9,13 @@ import type { Transport } from './transport.js';
 
 /** The event's number is the protocol's version: nodes of another version do not even parse it. */
 const EVENT = 'rollcall:1';
+
+/**
+ * The roll call has the name that hand-rolled servers use for it. Its arguments are the request and an
+ * acknowledgement, which they need; rollcall itself answers by messages, because an acknowledgement
+ * says neither who answered nor whether all did.
+ */
+const ROLL_CALL = 'getAllPresence';
 
 /** What rollcall needs of an adapter, found by what it can do. */
 interface AnyAdapter {
@@ -29,11 +36,24 @@ export function socketIoTransport(nsp: Namespace): Transport {
   // `io.adapter(fn)` replaces the adapter, so it is looked up each time.
   const adapter = (): AnyAdapter => nsp.adapter as unknown as AnyAdapter;
   const emitter = nsp as unknown as {
-    on(event: string, listener: (data: unknown) => void): void;
-    off(event: string, listener: (data: unknown) => void): void;
-    serverSideEmit(event: string, data: string): boolean;
+    on(event: string, listener: (...args: unknown[]) => void): void;
+    off(event: string, listener: (...args: unknown[]) => void): void;
+    serverSideEmit(event: string, data: string, ack?: () => void): boolean;
   };
-  let listener: ((data: unknown) => void) | undefined;
+  let listener: ((...args: unknown[]) => void) | undefined;
+  let answerer: ((...args: unknown[]) => void) | undefined;
+  const emit = (event: string, data: string, ack?: () => void): boolean => {
+    const { pubClient } = adapter();
+    // A command that Redis clients queue while offline may end the process when it times out.
+    if (pubClient !== undefined && !isConnected(pubClient)) return false;
+    try {
+      if (ack === undefined) emitter.serverSideEmit(event, data);
+      else emitter.serverSideEmit(event, data, ack);
+      return true;
+    } catch {
+      return false;
+    }
+  };
   return {
     get kind() {
       return kindOf(adapter());
@@ -44,28 +64,14 @@ export function socketIoTransport(nsp: Namespace): Transport {
     get canProbe() {
       return kindOf(adapter()) !== 'other';
     },
-    start: (onMessage) => {
-      // A throwing handler would end the process on some adapters.
-      listener = (data) => {
-        try {
-          onMessage(data);
-        } catch {
-          // The receiver reports its own faults; nothing may reach the adapter.
-        }
-      };
+    start: (onMessage, onAsked) => {
+      listener = harmless((data) => onMessage(data));
+      answerer = harmless((...args) => answer(args, onMessage, onAsked));
       emitter.on(EVENT, listener);
+      emitter.on(ROLL_CALL, answerer);
     },
-    publish: (data) => {
-      const { pubClient } = adapter();
-      // A command that Redis clients queue while offline may end the process when it times out.
-      if (pubClient !== undefined && !isConnected(pubClient)) return false;
-      try {
-        emitter.serverSideEmit(EVENT, data);
-        return true;
-      } catch {
-        return false;
-      }
-    },
+    publish: (data) => emit(EVENT, data),
+    call: (data) => emit(ROLL_CALL, data, () => {}),
     probe: async () => {
       const current = adapter();
       try {
@@ -76,8 +82,44 @@ export function socketIoTransport(nsp: Namespace): Transport {
     },
     close: () => {
       if (listener !== undefined) emitter.off(EVENT, listener);
+      if (answerer !== undefined) emitter.off(ROLL_CALL, answerer);
     },
   };
+}
+
+/** A throwing handler would end the process on some adapters. The receiver reports its own faults. */
+function harmless(handler: (...args: unknown[]) => void): (...args: unknown[]) => void {
+  return (...args) => {
+    try {
+      handler(...args);
+    } catch {
+      // Nothing may reach the adapter.
+    }
+  };
+}
+
+/** A roll call of rollcall is a message; anything else is a server without it that wants a list. */
+function answer(
+  args: readonly unknown[],
+  onMessage: (data: unknown) => void,
+  onAsked: OnAsked | undefined,
+): void {
+  const last = args.at(-1);
+  const ack = typeof last === 'function' ? (last as (answer?: unknown) => void) : undefined;
+  const [first] = args;
+  if (typeof first === 'string' && first.startsWith('{"v":')) {
+    ack?.([]);
+    onMessage(first);
+    return;
+  }
+  ack?.(onAsked?.(communityIn(first)) ?? []);
+}
+
+function communityIn(argument: unknown): string | undefined {
+  if (typeof argument === 'string') return argument;
+  if (typeof argument !== 'object' || argument === null) return undefined;
+  const { communityId } = argument as { communityId?: unknown };
+  return typeof communityId === 'string' ? communityId : undefined;
 }
 
 function isConnected(client: AnyRedisClient): boolean {

@@ -32,12 +32,17 @@ export class TestClient {
   }
 
   /** Connects a user and waits for the first list of each community. */
-  static async join(
+  static async join<T extends TestClient>(
+    this: new (
+      url: string,
+      auth: Record<string, unknown>,
+      options?: Partial<ManagerOptions & SocketOptions>,
+    ) => T,
     url: string,
     auth: { userId: string; communities: string[] } & Record<string, unknown>,
     options: Partial<ManagerOptions & SocketOptions> = {},
-  ): Promise<TestClient> {
-    const client = new TestClient(url, auth, options);
+  ): Promise<T> {
+    const client = new this(url, auth, options);
     let refused: Error | undefined;
     client.socket.on('connect_error', (error) => (refused = error));
     await waitFor(

@@ -1,0 +1,163 @@
+import type { Entry, Instant } from '../../core/index.js';
+import { applyPatch, entryKey, keyOf, type Op } from '../../core/entry.js';
+import type { Held, Owner } from '../../core/roster.js';
+import type { View } from '../../core/view.js';
+
+export interface CopyHost {
+  readonly view: View;
+  readonly lingerMs: number;
+  readonly onEntry: (entry: Entry, owner: Owner) => void;
+  readonly onGone: (entry: Entry) => void;
+}
+
+/** Longer than any answer that is still taken may be late. */
+const REMEMBER_GONE_MS = 15_000;
+
+/**
+ * One owner's entries of one community, as its answers to roll calls and its deltas tell. Every entry
+ * knows the sequence number it stands at, and so does what is gone: whatever is older than what is
+ * known changes nothing, so a late answer brings nobody back.
+ */
+export class Copy {
+  readonly owner: Owner;
+  readonly #host: CopyHost;
+  /** The community's number in the view. */
+  readonly #index: number;
+  readonly #held = new Map<string, { readonly held: Held; seq: number }>();
+  readonly #gone = new Map<string, { readonly seq: number; readonly until: number }>();
+  /** Deltas that came before one that is still missing. */
+  readonly #ahead = new Set<number>();
+  /** Everything up to this sequence number is in here; -1 before the first answer. */
+  have = -1;
+  /** Since when something is known to be missing, or null. */
+  behindSince: number | null = null;
+
+  constructor(owner: Owner, index: number, host: CopyHost) {
+    this.owner = owner;
+    this.#index = index;
+    this.#host = host;
+  }
+
+  get isKnown(): boolean {
+    return this.have >= 0;
+  }
+
+  get held(): Iterable<Held> {
+    return [...this.#held.values()].map(({ held }) => held);
+  }
+
+  /** A delta of the owner; `ops` are those of this community. False when it is known already. */
+  onDelta(seq: number, ops: readonly Op[], t: Instant): boolean {
+    if (seq <= this.have || this.#ahead.has(seq)) return false;
+    for (const op of ops) this.#change(seq, op, t);
+    if (this.isKnown) {
+      this.#ahead.add(seq);
+      this.#advance();
+      if (this.#ahead.size > 0) this.behindSince ??= t.now;
+    }
+    return true;
+  }
+
+  #advance(): void {
+    for (const seq of this.#ahead) if (seq <= this.have) this.#ahead.delete(seq);
+    while (this.#ahead.delete(this.have + 1)) this.have++;
+  }
+
+  /** The owner says where its log stands; a newborn's is empty. */
+  onState(seq: number, now: number): void {
+    if (seq === 0 && !this.isKnown) this.have = 0;
+    if (!this.isKnown || seq > this.have) this.behindSince ??= now;
+  }
+
+  /** An answer to a roll call, of all users or of some. */
+  onAnswer(
+    seq: number,
+    entries: readonly Entry[],
+    userIds: readonly string[] | undefined,
+    t: Instant,
+  ): void {
+    if (seq < this.have) return;
+    const present = new Set<string>();
+    for (const entry of entries) {
+      present.add(keyOf(entry));
+      this.#put(seq, entry);
+    }
+    for (const [key, { held, seq: known }] of this.#held) {
+      if (present.has(key) || known > seq) continue;
+      if (userIds !== undefined && !userIds.includes(held.entry.userId)) continue;
+      this.#forget(key, seq, t.now);
+      this.#host.view.drop(held, 'disconnected', held.entry.lastActiveAt, false);
+      this.#host.onGone(held.entry);
+    }
+    if (userIds !== undefined) return;
+    this.have = seq;
+    this.behindSince = null;
+    this.#advance();
+    if (this.#ahead.size > 0) this.behindSince = t.now;
+  }
+
+  #change(seq: number, op: Op, t: Instant): void {
+    if (op.op === 'put') {
+      this.#put(seq, op.entry);
+      return;
+    }
+    const key = entryKey(op.communityId, op.userId, op.deviceId);
+    const known = this.#held.get(key);
+    if (known === undefined) {
+      if (op.op === 'remove') this.#forget(key, seq, t.now);
+      // A patch without its entry: the next roll call brings it.
+      else if (this.isKnown) this.behindSince ??= t.now;
+      return;
+    }
+    if (seq <= known.seq) return;
+    const { view, lingerMs, onEntry, onGone } = this.#host;
+    const { held } = known;
+    if (op.op === 'patch') {
+      known.seq = seq;
+      view.replace(held, applyPatch(held.entry, op.rev, op.patch), false);
+      onEntry(held.entry, this.owner);
+      return;
+    }
+    this.#forget(key, seq, t.now);
+    if (op.reason === 'moved') view.expect(held, t.now + lingerMs, 'disconnected', op.at);
+    else view.drop(held, op.reason, op.at, false);
+    onGone(held.entry);
+  }
+
+  #put(seq: number, entry: Entry): void {
+    const { view, onEntry } = this.#host;
+    const key = keyOf(entry);
+    const known = this.#held.get(key);
+    if (seq <= (known?.seq ?? this.#gone.get(key)?.seq ?? -1)) return;
+    if (known === undefined) {
+      this.#held.set(key, { held: view.add(this.owner, entry, this.#index, false), seq });
+      this.#gone.delete(key);
+    } else {
+      known.seq = seq;
+      if (known.held.entry.rev === entry.rev) return;
+      view.replace(known.held, entry, false);
+    }
+    onEntry(entry, this.owner);
+  }
+
+  #forget(key: string, seq: number, now: number): void {
+    this.#held.delete(key);
+    this.#gone.set(key, { seq, until: now + REMEMBER_GONE_MS });
+  }
+
+  /** Forgets who went long ago. */
+  trim(now: number): void {
+    for (const [key, { until }] of this.#gone) {
+      if (until > now) return;
+      this.#gone.delete(key);
+    }
+  }
+
+  /** Lets go of everything. */
+  dispose(each: (held: Held) => void): void {
+    for (const { held } of this.#held.values()) each(held);
+    this.#held.clear();
+    this.#gone.clear();
+    this.#ahead.clear();
+  }
+}

@@ -1,0 +1,448 @@
+import { shardOf, type Instant, type NodeDownReason } from '../../core/index.js';
+import type { EntryLog } from '../../core/devices.js';
+import { decodeOps } from '../../core/entry.js';
+import type { Peer } from '../../core/membership.js';
+import { RollCallAnswers } from '../../core/roll-call.js';
+import type { Held } from '../../core/roster.js';
+import type { DeltaItem, Message, ShardState } from '../../core/wire.js';
+import type { EngineOptions } from '../engine.js';
+import { SHARDS, ToldNode, type Told } from '../told-node.js';
+import { fold, type OwnedEntry } from '../user-queries.js';
+import { Announcer } from './announcer.js';
+import { Calls, type Call } from './calls.js';
+import { Copy, type CopyHost } from './copy.js';
+
+/** Connects within this time of a roll call share its result. */
+const CACHE_MS = 200;
+/** How long a gap may last before the roll is called again: adapters reorder for a moment. */
+const GAP_GRACE_MS = 250;
+/** A call that was not answered by all is repeated after this, then after twice as long, … */
+const REPEAT_MS = 1000;
+const REPEAT_MAX_MS = 8000;
+/** Above this many who leave at once, the whole community is asked for. */
+const ASK_USERS = 50;
+
+/** What is known of a community that this node tells of. */
+interface Roll {
+  readonly told: Told;
+  readonly copies: Map<string, Copy>;
+  /** The call that is open for the whole community. */
+  call: Call | null;
+  freshUntil: number;
+  callAt: number;
+  repeatMs: number;
+  /** Give everybody a new list after the next call. */
+  relist: boolean;
+  /** Users of whom a device has gone here since the last flush. */
+  readonly leaving: Set<string>;
+}
+
+/** Deltas that are told when the questions that they raised have been answered. */
+interface Outgoing {
+  readonly items: readonly DeltaItem[];
+  readonly asking: Set<number>;
+}
+
+/**
+ * One node under `on-demand`: nothing of the others is kept but the told views. They are filled by
+ * roll calls and followed by the owners' deltas; whatever may have been missed is asked for again.
+ */
+export class OnDemandNode extends ToldNode {
+  readonly #rolls = new Map<string, Roll>();
+  readonly #byShard = new Map<number, Set<Roll>>();
+  readonly #calls = new Calls();
+  readonly #announcer = new Announcer((message) => this.send(message));
+  readonly #rollCalls = new RollCallAnswers();
+  readonly #copyHost: CopyHost;
+  #outgoing: Outgoing[] = [];
+  protected readonly firstListWaitMs: number;
+
+  constructor(options: EngineOptions, rollCallTimeoutMs: number) {
+    super(options);
+    this.firstListWaitMs = rollCallTimeoutMs;
+    this.#copyHost = {
+      view: this.view,
+      lingerMs: options.lingerMs,
+      onEntry: (entry, owner) => this.devices.onRemote(entry, owner, this.t),
+      onGone: (entry) => this.devices.onRemoteGone(entry, this.t),
+    };
+  }
+
+  // The owner's side.
+
+  protected log({ id, index, shard }: Told): EntryLog {
+    const log = this.#announcer.open(shard);
+    return {
+      shard: index,
+      put: (entry) => log.put(entry),
+      remove: (entry, reason, at) => {
+        log.remove(entry, reason, at);
+        if (reason !== 'moved') this.#rolls.get(id)?.leaving.add(entry.userId);
+      },
+    };
+  }
+
+  protected states(full: boolean): ShardState[] {
+    return this.#announcer.states(full, this.t.now);
+  }
+
+  protected get hasOwnWork(): boolean {
+    return this.#announcer.hasUnsealed || this.#announcer.hasAnswers || this.#rollCalls.hasWork;
+  }
+
+  protected flushOwn(): void {
+    this.#seal();
+    this.#announcer.step();
+    this.#rollCalls.step((message) => this.send(message));
+  }
+
+  /** Who goes is removed here first; then the others are asked for the user, and then they are told. */
+  #seal(): void {
+    const items = this.#announcer.seal(this.t.now);
+    if (items.length === 0) return;
+    const asking = new Set<number>();
+    for (const { told, leaving } of this.#rolls.values()) {
+      if (leaving.size === 0) continue;
+      const userIds = leaving.size > ASK_USERS ? undefined : [...leaving];
+      leaving.clear();
+      const call = this.#call(told.id, userIds, this.t.now + this.firstListWaitMs, ({ id }) => {
+        for (const waiting of this.#outgoing) waiting.asking.delete(id);
+        this.#tell();
+      });
+      asking.add(call.id);
+    }
+    this.#outgoing.push({ items, asking });
+    this.stats.flushes++;
+    this.stats.lastFlushOps = items.length;
+    this.#tell();
+  }
+
+  #tell(): void {
+    while (this.#outgoing[0]?.asking.size === 0) {
+      const { items } = this.#outgoing.shift() as Outgoing;
+      this.stats.deltasSent += items.length;
+      this.#announcer.announce(items);
+    }
+  }
+
+  protected closeOwn(): void {
+    this.#seal();
+    for (const { items } of this.#outgoing.splice(0)) this.#announcer.announce(items);
+    this.send({ kind: 'leave', states: this.states(true) });
+  }
+
+  // Calling the roll.
+
+  #call(
+    communityId: string,
+    userIds: readonly string[] | undefined,
+    until: number,
+    onEnd: (call: Call) => void,
+  ): Call {
+    const awaiting = new Set<string>();
+    let asked = 0;
+    for (const peer of this.membership.peers) {
+      if (peer.state !== 'down') asked++;
+      // Who is silent is asked, but not waited for.
+      if (peer.state === 'alive') awaiting.add(peer.nodeId);
+    }
+    const id = this.nextRequest();
+    const startedAt = this.t.now;
+    if (asked > 0) {
+      const data = this.encode({ kind: 'call', request: id, communityId, userIds });
+      if (data !== undefined) this.out.push({ kind: 'call', data });
+    }
+    return this.#calls.begin({ id, communityId, userIds, startedAt, until, awaiting, onEnd });
+  }
+
+  protected isFresh(told: Told): boolean {
+    const roll = this.#rolls.get(told.id);
+    return told.known && roll !== undefined && (this.o.solo || this.t.now < roll.freshUntil);
+  }
+
+  protected learn(told: Told): void {
+    const roll = this.#roll(told);
+    if (roll.call !== null || !this.isDiscovered) return;
+    roll.call = this.#call(told.id, undefined, this.t.now + this.firstListWaitMs, (call) =>
+      this.#onCalled(roll, call),
+    );
+  }
+
+  #roll(told: Told): Roll {
+    let roll = this.#rolls.get(told.id);
+    if (roll === undefined) {
+      roll = {
+        told,
+        copies: new Map(),
+        call: null,
+        freshUntil: 0,
+        callAt: Infinity,
+        repeatMs: REPEAT_MS,
+        relist: false,
+        leaving: new Set(),
+      };
+      this.#rolls.set(told.id, roll);
+      let shared = this.#byShard.get(told.shard);
+      if (shared === undefined) this.#byShard.set(told.shard, (shared = new Set()));
+      shared.add(roll);
+    }
+    return roll;
+  }
+
+  #onCalled(roll: Roll, call: Call): void {
+    roll.call = null;
+    const { now } = this.t;
+    const took = now - call.startedAt;
+    this.stats.primes++;
+    this.stats.primeMsTotal += took;
+    this.stats.primeMsMax = Math.max(this.stats.primeMsMax, took);
+    if (call.awaiting.size > 0) {
+      this.stats.incompleteLists++;
+      const missing = [...call.awaiting];
+      this.out.push({ kind: 'incomplete', communityId: call.communityId, missing });
+    }
+    if (this.#rolls.get(roll.told.id) !== roll) return;
+    const known = this.#knows(roll);
+    roll.freshUntil = known ? now + CACHE_MS : 0;
+    if (known && call.awaiting.size === 0) {
+      roll.callAt = Infinity;
+      roll.repeatMs = REPEAT_MS;
+    } else {
+      roll.callAt = now + roll.repeatMs;
+      roll.repeatMs = Math.min(2 * roll.repeatMs, REPEAT_MAX_MS);
+    }
+    this.settle(roll.told, known);
+    if (!roll.relist) return;
+    roll.relist = false;
+    this.relist(roll.told);
+  }
+
+  /** Everybody who is there has answered. */
+  #knows(roll: Roll): boolean {
+    for (const peer of this.membership.peers) {
+      if (peer.state !== 'down' && roll.copies.get(peer.nodeId)?.isKnown !== true) return false;
+    }
+    return true;
+  }
+
+  #recheck(roll: Roll): void {
+    const known = this.isDiscovered && this.#knows(roll);
+    if (!known && roll.callAt === Infinity) roll.callAt = this.t.now + GAP_GRACE_MS;
+    if (known === roll.told.known) return;
+    if (!known) roll.told.known = false;
+    else if (roll.call === null) this.settle(roll.told, true);
+  }
+
+  #copy(roll: Roll, peer: Peer): Copy {
+    let copy = roll.copies.get(peer.nodeId);
+    if (copy === undefined) {
+      copy = new Copy(peer.owner, roll.told.index, this.#copyHost);
+      roll.copies.set(peer.nodeId, copy);
+    }
+    return copy;
+  }
+
+  // What the others say.
+
+  protected onMessage(peer: Peer, message: Message): void {
+    switch (message.kind) {
+      case 'hello':
+        this.#onStates(peer, message.states, true);
+        break;
+      case 'beat':
+        this.#onStates(peer, message.states, message.full);
+        break;
+      case 'delta':
+        for (const item of message.items) this.#onDelta(peer, item);
+        break;
+      case 'pull':
+        if (message.to !== undefined && message.to !== this.nodeId) break;
+        this.#seal();
+        this.#announcer.answer(message.wants);
+        break;
+      case 'call': {
+        this.#seal();
+        const { communityId, request, userIds } = message;
+        const log = this.#announcer.log(shardOf(communityId, SHARDS));
+        const entries = log
+          .entries()
+          .filter((e) => e.communityId === communityId && (userIds?.includes(e.userId) ?? true));
+        this.#rollCalls.add(peer.nodeId, request, log.state(), entries);
+        break;
+      }
+      case 'present':
+        if (message.to === this.nodeId) this.#onPresent(peer, message);
+        break;
+      default:
+        break;
+    }
+  }
+
+  #onStates(peer: Peer, states: readonly ShardState[], full: boolean): void {
+    const seqs = new Map(states.map(({ shard, seq }) => [shard, seq]));
+    for (const roll of this.#rolls.values()) {
+      const seq = seqs.get(roll.told.shard) ?? (full ? 0 : undefined);
+      const copy = this.#copy(roll, peer);
+      if (seq !== undefined) copy.onState(seq, this.t.now);
+      this.#recheck(roll);
+    }
+  }
+
+  #onDelta(peer: Peer, { shard, seq, body }: DeltaItem): void {
+    const rolls = this.#byShard.get(shard);
+    if (rolls === undefined) return;
+    const ops = decodeOps(body);
+    if (ops === undefined) {
+      this.stats.malformed++;
+      return;
+    }
+    for (const roll of rolls) {
+      const own = ops.filter(
+        (op) => (op.op === 'put' ? op.entry : op).communityId === roll.told.id,
+      );
+      if (this.#copy(roll, peer).onDelta(seq, own, this.t)) this.stats.deltasApplied++;
+      else this.stats.deltasIgnored++;
+    }
+  }
+
+  #onPresent(peer: Peer, message: Extract<Message, { kind: 'present' }>): void {
+    const answer = this.#calls.take(peer.owner, message);
+    if (answer === null) this.stats.malformed++;
+    if (!answer) return;
+    this.stats.snapshotsApplied++;
+    const roll = this.#rolls.get(answer.call.communityId);
+    if (roll !== undefined) {
+      const { seq, entries } = answer;
+      this.#copy(roll, peer).onAnswer(seq, entries, answer.call.userIds, this.t);
+      this.#recheck(roll);
+    }
+    this.#calls.tick(this.t.now);
+  }
+
+  // Who is there.
+
+  protected onPeerUp(peer: Peer): void {
+    for (const roll of this.#rolls.values()) this.#copy(roll, peer);
+  }
+
+  protected onPeerAway(peer: Peer): void {
+    this.#calls.stopAwaiting(peer.nodeId);
+  }
+
+  protected onPeerHidden(peer: Peer, t: Instant): void {
+    const seenAt = Math.max(0, t.wall - (t.now - peer.lastHeard));
+    for (const roll of this.#rolls.values()) {
+      for (const held of roll.copies.get(peer.nodeId)?.held ?? []) {
+        this.view.touch(held, 'node-down', seenAt);
+      }
+      this.#startOver(roll);
+    }
+  }
+
+  protected onPeerGone(peer: Peer, reason: NodeDownReason, t: Instant): void {
+    const why = reason === 'superseded' ? 'node-down' : 'disconnected';
+    this.#dispose(peer, (held) => {
+      if (peer.owner.hidden) this.view.drop(held, 'node-down', t.wall, false);
+      else this.view.expect(held, t.now + this.o.lingerMs, why, t.wall);
+    });
+    for (const roll of this.#rolls.values()) this.#recheck(roll);
+  }
+
+  protected onPeerForgotten(peer: Peer): void {
+    this.#dispose(peer, (held) => this.view.drop(held, 'node-down', this.t.wall, false));
+  }
+
+  #dispose(peer: Peer, each: (held: Held) => void): void {
+    for (const roll of this.#rolls.values()) {
+      roll.copies.get(peer.nodeId)?.dispose(each);
+      roll.copies.delete(peer.nodeId);
+    }
+  }
+
+  /** A node was lost: who was on it beyond what has been told here is not known, so all start over. */
+  #startOver(roll: Roll): void {
+    roll.relist = true;
+    this.learn(roll.told);
+  }
+
+  protected onHealed(): void {
+    for (const roll of this.#rolls.values()) {
+      roll.told.known = false;
+      roll.told.quiet = true;
+      roll.told.quietUntil = this.t.now + 2 * this.firstListWaitMs;
+      this.#startOver(roll);
+    }
+  }
+
+  protected onForget(told: Told): void {
+    const roll = this.#rolls.get(told.id);
+    if (roll === undefined) return;
+    this.#rolls.delete(told.id);
+    const shared = this.#byShard.get(told.shard);
+    shared?.delete(roll);
+    if (shared?.size === 0) this.#byShard.delete(told.shard);
+    for (const copy of roll.copies.values()) {
+      copy.dispose((held) => this.view.drop(held, 'left', 0, false));
+    }
+  }
+
+  // Time.
+
+  protected ownDueAt(): number {
+    let at = this.#calls.nextDue();
+    for (const roll of this.#rolls.values()) {
+      if (roll.call === null) at = Math.min(at, this.#callAgainAt(roll));
+    }
+    return at;
+  }
+
+  /** When something that may have been missed is worth a new call. */
+  #callAgainAt(roll: Roll): number {
+    let at = roll.callAt;
+    for (const { behindSince, owner } of roll.copies.values()) {
+      if (behindSince === null || owner.hidden) continue;
+      at = Math.min(at, behindSince + GAP_GRACE_MS);
+    }
+    // Not at once again where the last call did not mend it.
+    return roll.callAt === Infinity ? at : Math.max(at, roll.callAt);
+  }
+
+  protected tickOwn(t: Instant): void {
+    this.#calls.tick(t.now);
+    for (const roll of this.#rolls.values()) {
+      for (const copy of roll.copies.values()) copy.trim(t.now);
+      if (roll.call !== null || this.isDegraded || t.now < this.#callAgainAt(roll)) continue;
+      this.stats.gaps++;
+      this.stats.pulls++;
+      this.learn(roll.told);
+    }
+  }
+
+  // Reading.
+
+  fetch(communityId: string, timeoutMs: number, t: Instant): number {
+    this.t = t;
+    const call = this.#call(
+      communityId,
+      undefined,
+      t.now + timeoutMs,
+      ({ id, answers, awaiting }) => {
+        const entries: OwnedEntry[] = [...answers];
+        for (const user of this.view.get(communityId)?.users.values() ?? []) {
+          for (const { entry, owner } of user.held) {
+            if (owner === this.self || awaiting.has(owner.nodeId)) entries.push({ entry, owner });
+          }
+        }
+        const complete =
+          awaiting.size === 0 && this.isReady && !this.isDegraded && !this.#hasSilentPeer();
+        this.out.push({ kind: 'fetched', id, complete, users: fold(entries) });
+      },
+    );
+    return call.id;
+  }
+
+  #hasSilentPeer(): boolean {
+    for (const peer of this.membership.peers) if (peer.state === 'suspect') return true;
+    return false;
+  }
+}

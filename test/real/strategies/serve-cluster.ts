@@ -1,0 +1,56 @@
+import type { ConformanceClient, ConformanceCluster } from '../../../src/testing/index.js';
+import { TestClient } from '../../support/client.js';
+import { ServeProcess } from '../../support/serve.js';
+
+/** A client that can be lost for good. */
+export class LosableClient extends TestClient implements ConformanceClient {
+  vanish(): void {
+    this.socket.io.reconnection(false);
+    this.drop();
+  }
+}
+
+const TIMINGS = { lingerMs: 1000, downAfterMs: 1500, typingTimeoutMs: 800 } as const;
+
+/** Nodes of `rollcall serve`, each a process, with short timings. */
+export class ServeCluster implements ConformanceCluster {
+  readonly timings = TIMINGS;
+  readonly nodes: ServeProcess[] = [];
+  readonly #all: ServeProcess[] = [];
+  readonly #args: readonly string[];
+
+  private constructor(args: readonly string[]) {
+    const flags = {
+      'linger-ms': TIMINGS.lingerMs,
+      'down-after-ms': TIMINGS.downAfterMs,
+      'typing-timeout-ms': TIMINGS.typingTimeoutMs,
+      'heartbeat-ms': 250,
+    };
+    this.#args = [...Object.entries(flags).flatMap(([k, v]) => [`--${k}`, String(v)]), ...args];
+  }
+
+  static async start(count: number, args: readonly string[]): Promise<ServeCluster> {
+    const cluster = new ServeCluster(args);
+    const started = await Promise.all(Array.from({ length: count }, () => cluster.start()));
+    cluster.nodes.push(...started);
+    return cluster;
+  }
+
+  start = async (): Promise<ServeProcess> => {
+    const started = await ServeProcess.start(this.#args);
+    this.#all.push(started);
+    return started;
+  };
+
+  join = async (
+    node: { readonly url: string },
+    who: { userId: string; deviceId: string; communityId: string },
+  ): Promise<LosableClient> => {
+    const { communityId, ...auth } = who;
+    return LosableClient.join(node.url, { ...auth, communities: [communityId] });
+  };
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#all.map((each) => each.stop()));
+  }
+}
