@@ -82,6 +82,7 @@ export class Community {
   /** Only an active community is folded: it has sockets here or somebody reads it. */
   active = false;
   online = 0;
+  /** Never the same for two lists, even where the community was closed and opened between them. */
   version = 0;
   /** Caches of the list, valid for `version`. */
   listed: readonly UserPresence[] | null = null;
@@ -102,6 +103,7 @@ export class View {
   readonly #byShard = new Map<number, Set<Community>>();
   readonly #work = new Set<Community>();
   readonly #expiring = new Deadlines<Held>();
+  #versions = 0;
   /** Users that are online to others, with their records per community. */
   readonly #online = new Map<string, Tracked[]>();
   entries = 0;
@@ -243,6 +245,7 @@ export class View {
     let community = this.#communities.get(communityId);
     if (community === undefined) {
       community = new Community(communityId, shard);
+      community.version = ++this.#versions;
       this.#communities.set(communityId, community);
       let shared = this.#byShard.get(shard);
       if (shared === undefined) this.#byShard.set(shard, (shared = new Set()));
@@ -497,7 +500,7 @@ export class View {
   }
 
   #changed(community: Community): void {
-    community.version++;
+    community.version = ++this.#versions;
     community.listed = null;
     community.json = null;
   }

@@ -195,6 +195,22 @@ describe('what the application reads and hears', () => {
   });
 });
 
+it('never sends the list of a community as it was before everybody had left it', async () => {
+  const { url } = await application();
+  applications[0]?.present();
+  for (let round = 0; round < 3; round++) {
+    for (const user of ['ada', 'bob']) {
+      const client = await join(url, `${user}${round}`);
+      expect(client.model.present('c')).toEqual([`${user}${round}`]);
+      client.close();
+      await waitFor(
+        () => applications[0]?.presences[0]?.isOnline(`${user}${round}`) === false,
+        'it',
+      );
+    }
+  }
+});
+
 describe('connection state recovery', () => {
   it('race 25: identifies, authorizes and lists a recovered socket like a new one', async () => {
     const { io, url } = await application({ connectionStateRecovery: {} });
