@@ -5,7 +5,7 @@ import { root } from './run.mjs';
 
 const MAY_IMPORT = {
   core: [],
-  sim: ['core'],
+  sim: ['core', 'strategy'],
   transport: ['core'],
   strategy: ['core', 'transport'],
   client: [],

@@ -270,6 +270,7 @@ export class PresenceNode {
       view: this.#view,
       limits: { ...DEFAULT_REPLICA_LIMITS, ...o.replica },
       lingerMs: o.lingerMs,
+      repairGraceMs: Math.min(o.lingerMs, 2 * o.heartbeatMs),
       random: o.random,
       stats: this.stats,
       onEntry: (entry, owner) => this.#devices.onRemote(entry, owner, this.#t),
@@ -545,7 +546,7 @@ export class PresenceNode {
     shard.primed = false;
     shard.since = now;
     shard.quiet = true;
-    shard.quietUntil = now + this.#o.readyTimeoutMs;
+    shard.quietUntil = this.isDegraded ? Infinity : now + this.#o.readyTimeoutMs;
     shard.request = this.#requests + 1;
     shard.awaiting.clear();
     for (const peer of this.#membership.peers) {
@@ -563,7 +564,7 @@ export class PresenceNode {
   #primed(shard: Shard): void {
     if (shard.primed) return;
     shard.primed = true;
-    shard.quiet = false;
+    shard.quiet = this.isDegraded;
     this.#toPrime.delete(shard);
     const took = this.#t.now - shard.since;
     this.stats.primes++;
@@ -978,7 +979,21 @@ export class PresenceNode {
 
   #onDegraded(degraded: boolean, t: Instant): void {
     this.#out.push({ kind: 'degraded', degraded });
-    if (degraded || !this.#ready) return;
+    if (degraded) {
+      // What trickles in from here on is one side of a story: a device that moved is heard as gone
+      // from the one node long before it is heard as there from the other.
+      for (const shard of this.#shards.values()) {
+        shard.quiet = true;
+        shard.quietUntil = Infinity;
+      }
+      return;
+    }
+    if (!this.#ready) {
+      for (const shard of this.#shards.values()) {
+        shard.quietUntil = t.now + this.#o.readyTimeoutMs;
+      }
+      return;
+    }
     // Healing: find out quietly what was missed, as at the start.
     for (const peer of this.#membership.peers) peer.answered = false;
     this.#round = ROUNDS - 1;
@@ -1088,10 +1103,10 @@ export class PresenceNode {
           this.#toPrime.add(shard);
           shard.askAgainAt = Infinity;
         }
-        if (shard.quiet && t.now >= shard.quietUntil) {
-          shard.quiet = false;
-          this.#view.release(shard.index);
-        }
+      }
+      if (shard.quiet && t.now >= shard.quietUntil) {
+        shard.quiet = false;
+        this.#view.release(shard.index);
       }
       while (shard.joins.length > 0 && (shard.joins[0] as PendingJoin).until <= t.now) {
         const join = shard.joins.shift() as PendingJoin;

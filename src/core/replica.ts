@@ -46,6 +46,11 @@ export interface ReplicaHost {
   readonly limits: ReplicaLimits;
   /** How long a device that moved is counted before it shows up elsewhere. */
   readonly lingerMs: number;
+  /**
+   * How long a device is still counted whose loss is learnt late, by a repair: it may have come back
+   * elsewhere in what has not been repaired yet.
+   */
+  readonly repairGraceMs: number;
   readonly random: () => number;
   readonly stats: ReplicaStats;
   /** Called for every entry that came or changed, for what this node's own devices must learn of it. */
@@ -199,13 +204,13 @@ export class Replica {
       this.#host.stats.malformed++;
       this.#staging = null;
     } else if (staging.last !== -1 && staging.parts.size === staging.last + 1) {
-      this.#swap(staging);
+      this.#swap(staging, t);
       this.#drain(t);
     }
     this.#note(t.now);
   }
 
-  #swap(staging: Staging): void {
+  #swap(staging: Staging, t: Instant): void {
     const { view, stats } = this.#host;
     const { state } = staging;
     assert(state.seq >= this.#have, 'a snapshot never takes a replica back');
@@ -231,8 +236,9 @@ export class Replica {
         next.set(key, held);
       }
     }
+    const until = t.now + this.#host.repairGraceMs;
     for (const held of old.values()) {
-      view.drop(held, 'disconnected', held.entry.lastActiveAt, false);
+      view.expect(held, until, 'disconnected', held.entry.lastActiveAt);
     }
     this.#held = next;
     this.#have = state.seq;
@@ -297,9 +303,13 @@ export class Replica {
     this.#digest.fold(hashKey(key), held.entry.rev, -1);
     if (op.op === 'remove') {
       this.#held.delete(key);
-      if (op.reason === 'moved')
+      if (op.reason === 'moved') {
         view.expect(held, t.now + this.#host.lingerMs, 'disconnected', op.at);
-      else view.drop(held, op.reason, op.at, false);
+      } else if (op.reason !== 'left' && this.#attempts > 0) {
+        view.expect(held, t.now + this.#host.repairGraceMs, op.reason, op.at);
+      } else {
+        view.drop(held, op.reason, op.at, false);
+      }
       onGone(held.entry);
       return;
     }

@@ -8,4 +8,4 @@ export {
   type PlanWish,
 } from './plan.js';
 export { kindOf, runPlan, runSeed, shrink, type RunResult } from './run.js';
-export { Violation, World, type WorldStats } from './world.js';
+export { Violation, World, type WorldHost, type WorldStats } from './world.js';

@@ -36,10 +36,13 @@ export const FAULTS = [
   'stall',
   'partition',
   'oneWay',
+  'link',
   'outage',
   'clockStep',
   'halfOpen',
   'sameName',
+  'lateSubscribe',
+  'slowClient',
 ] as const;
 
 export type Fault = (typeof FAULTS)[number];
@@ -73,7 +76,15 @@ export type Action = { readonly at: number } & (
       readonly oneWay: boolean;
       readonly forMs: number;
     }
+  | {
+      readonly kind: 'link';
+      readonly from: number;
+      readonly to: number;
+      readonly forMs: number;
+    }
   | { readonly kind: 'outage'; readonly forMs: number }
+  | { readonly kind: 'slow'; readonly client: number; readonly forMs: number }
+  | { readonly kind: 'read'; readonly node: number; readonly community: number }
 );
 
 /** A client: one device of one user. Two clients of a user are two devices. */
@@ -173,8 +184,12 @@ function drawActions(options: PlanOptions, clients: readonly ClientPlan[]): Acti
       actions.push({ at, kind: 'join', client, community: work.int(0, communities - 1) });
     } else if (draw < 0.9) {
       actions.push({ at, kind: 'part', client, community: work.int(0, communities - 1) });
-    } else if (faults.halfOpen) {
-      actions.push({ at, kind: 'halfOpen', client, awayMs, node });
+    } else if (draw < 0.95) {
+      if (faults.halfOpen) actions.push({ at, kind: 'halfOpen', client, awayMs, node });
+    } else if (draw < 0.98) {
+      if (faults.slowClient) actions.push({ at, kind: 'slow', client, forMs: awayMs });
+    } else {
+      actions.push({ at, kind: 'read', node, community: work.int(0, communities - 1) });
     }
   }
   for (let at = 3000; at < durationMs; at += trouble.between(500, 12_000)) {
@@ -193,6 +208,8 @@ function drawActions(options: PlanOptions, clients: readonly ClientPlan[]): Acti
       actions.push({ at, kind, side, oneWay: false, forMs });
     } else if (kind === 'oneWay') {
       actions.push({ at, kind: 'partition', side, oneWay: true, forMs });
+    } else if (kind === 'link') {
+      actions.push({ at, kind, from: node, to: anyNode(trouble), forMs });
     } else if (kind === 'outage') actions.push({ at, kind, forMs });
     else if (kind === 'clockStep') actions.push({ at, kind, node, byMs });
   }

@@ -1,5 +1,5 @@
 import { drawPlan, type Plan, type PlanWish } from './plan.js';
-import { Violation, World, type WorldStats } from './world.js';
+import { Violation, World, type WorldHost, type WorldStats } from './world.js';
 
 /** The outcome of one seed. */
 export interface RunResult {
@@ -11,8 +11,8 @@ export interface RunResult {
 }
 
 /** Runs one plan to its end or to the first violation. */
-export function runPlan(plan: Plan): RunResult {
-  const world = new World(plan);
+export function runPlan(plan: Plan, host: WorldHost = {}): RunResult {
+  const world = new World(plan, host);
   let violation: string | undefined;
   try {
     world.run();

@@ -1,0 +1,188 @@
+import type { Audience, NodeDownReason, PresenceEvent, UserPresence } from '../core/types.js';
+import { saysTheSame } from '../core/roster.js';
+import { decodeMessage } from '../core/wire.js';
+import type { SimNode, SimSocket } from './cluster.js';
+import { History } from './history.js';
+import type { World } from './world.js';
+
+/**
+ * The invariants that are checked as a run goes on (safety), by the ids of docs/spec.md. Where an
+ * engine is not the core of `replicated`, those about its inside are left out.
+ */
+
+/** How long a connection must have lasted before its user counts as surely present. */
+const SETTLED_MS = 3000;
+
+export class Checks {
+  readonly #world: World;
+  readonly #history = new History();
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  #fail(what: string): void {
+    this.#world.fail(what);
+  }
+
+  #count(): void {
+    this.#world.stats.checks++;
+  }
+
+  /** Keeps the states that owners really had. */
+  onSend(from: SimNode, data: string): void {
+    if (from.core === undefined) return;
+    const envelope = decodeMessage(data, 'rollcall', Infinity);
+    if (typeof envelope === 'string') {
+      this.#fail(`R10: ${from.engine.nodeId} sent what is ${envelope}`);
+    } else {
+      this.#history.record(envelope);
+    }
+  }
+
+  /** I10, I11: who may not be announced as offline. */
+  onEvent(node: SimNode, event: PresenceEvent, audience: Audience): void {
+    this.#count();
+    if (event.type !== 'userOffline' || audience === 'own') return;
+    const { userId, communityId } = event;
+    const { nodeId } = node.engine;
+    if (node.engine.isDegraded && !node.hosted.has(userId)) {
+      this.#fail(`I11: ${nodeId} is cut off and announces ${userId} as offline`);
+    }
+    const devices = this.#world.clients.filter((client) => client.userId === userId);
+    if (devices.some((client) => client.hasBeenInvisible)) return;
+    const connected = devices.find(
+      ({ socket, wants }) =>
+        socket !== null &&
+        this.#world.now - socket.since > SETTLED_MS &&
+        wants.has(communityId) &&
+        socket.rooms.has(communityId),
+    );
+    if (connected === undefined) return;
+    this.#world.stats.falseOfflines++;
+    // As long as every two nodes can hear each other now and then and none stands still, nobody who
+    // is connected is announced offline, whatever is lost.
+    const { faults, loss, lingerMs } = this.#world.options;
+    if (faults.partition || faults.oneWay || faults.link || faults.pause || faults.stall) return;
+    if (faults.halfOpen) return;
+    if (!faults.crash || (lingerMs >= SETTLED_MS && loss === 0 && !faults.outage)) {
+      this.#fail(
+        `I10: ${userId} is announced offline at ${nodeId}, but ${connected.deviceId} is connected`,
+      );
+    }
+  }
+
+  /** I14: whoever gets a list is in it. */
+  onList(socket: SimSocket, communityId: string, users: readonly UserPresence[]): void {
+    this.#count();
+    if (socket.halfOpen) return;
+    const { userId } = socket.client;
+    if (!users.some((user) => user.userId === userId)) {
+      this.#fail(`I14: ${userId} is not in the list that ${socket.id} got of ${communityId}`);
+    }
+  }
+
+  /** I9: without lost messages, only who really stood still may be taken for dead. */
+  onDown(node: SimNode, nodeId: string, reason: NodeDownReason): void {
+    this.#count();
+    if (reason === 'left') node.left.add(nodeId);
+    if (reason !== 'silent') return;
+    const { faults, loss } = this.#world.options;
+    if (loss > 0 || faults.partition || faults.oneWay || faults.outage || faults.link) return;
+    const target = this.#world.nodes.find((other) => other?.engine.nodeId === nodeId);
+    if (target?.alive !== true || target.paused || target.subscribedAt > this.#world.now) return;
+    const resumedAt = this.#world.resumedAt.get(nodeId);
+    if (resumedAt !== undefined && this.#world.now - resumedAt < 2000) return;
+    this.#fail(`I9: ${node.engine.nodeId} takes ${nodeId} for dead, which is well`);
+  }
+
+  /** I12: who has left never comes back. */
+  onUp(node: SimNode, nodeId: string): void {
+    this.#count();
+    if (node.left.has(nodeId)) {
+      this.#fail(`I12: ${nodeId} left and came back at ${node.engine.nodeId}`);
+    }
+  }
+
+  /** I8: where nothing else is wrong, no ghost of a crashed node outlives its deadline. */
+  afterCrash(crashed: SimNode): void {
+    const { faults, loss, downAfterMs, lingerMs, heartbeatMs, flushMs, drift } =
+      this.#world.options;
+    if (crashed.core === undefined || loss > 0 || drift > 0) return;
+    const others = ['pause', 'stall', 'partition', 'oneWay', 'link', 'outage', 'sameName'] as const;
+    if (others.some((fault) => faults[fault]) || faults.lateSubscribe || faults.halfOpen) return;
+    const ghostMs = downAfterMs + lingerMs + heartbeatMs + 2 * flushMs + 500;
+    const { nodeId } = crashed.engine;
+    this.#world.after(ghostMs, () => {
+      for (const node of this.#world.living) {
+        // A third death in five minutes earns a longer deadline: not looked at here.
+        for (const peer of node.core?.inspect().peers ?? []) {
+          if (peer.nodeId !== nodeId || peer.downs.length > 2) continue;
+          this.#count();
+          if (!peer.owner.hidden) {
+            this.#fail(`I8: ${node.engine.nodeId} shows ${nodeId} ${ghostMs} ms after its crash`);
+          }
+        }
+      }
+    });
+  }
+
+  /** What must hold after every step of a node. */
+  afterStep(node: SimNode): void {
+    const { core } = node;
+    if (core === undefined) return;
+    const { nodeId } = node.engine;
+    const { peers, view, shards } = core.inspect();
+    const hosted = new Set(shards);
+    for (const peer of peers) {
+      for (const [shard, replica] of peer.replicas) {
+        if (!hosted.has(shard)) this.#fail(`I13: ${nodeId} keeps shard ${shard} without need`);
+        const { have, digest } = replica;
+        const last = node.checked.get(replica);
+        if (last !== undefined) {
+          if (have < last.have) this.#fail(`I2: ${nodeId} went from ${last.have} back to ${have}`);
+          if (have === last.have && digest.equals(last.a, last.b)) continue;
+        }
+        this.#count();
+        const wrong = this.#history.check(replica);
+        if (wrong !== undefined) this.#fail(`${wrong} (at ${nodeId})`);
+        node.checked.set(replica, { have, a: digest.a, b: digest.b });
+      }
+    }
+    for (const community of view.communities) {
+      if (!community.active || !view.isTold(community)) continue;
+      const stamp = `${community.version}/${[...community.sockets].join()}`;
+      if (node.compared.get(community.id) === stamp) continue;
+      node.compared.set(community.id, stamp);
+      this.#count();
+      this.#compareClients(node, community.id);
+    }
+    const gauges = core.gauges(this.#world.clock(node).now);
+    const devices = this.#world.clients.length;
+    if (gauges.bufferedDeltas > 32 * gauges.replicas) {
+      this.#fail(`I13: ${gauges.bufferedDeltas} deltas are buffered`);
+    }
+    if (gauges.waiting > 20 * devices + 20) this.#fail(`I13: ${gauges.waiting} deadlines wait`);
+    if (core.stats.divergences > 0) this.#fail(`I3: ${nodeId} found a wrong merge by its digest`);
+  }
+
+  /** I6: what each client has folded is what its node has told. */
+  #compareClients(node: SimNode, communityId: string): void {
+    for (const socket of node.sockets.values()) {
+      if (!socket.rooms.has(communityId)) continue;
+      const expected = this.#world.seenBy(node, socket.client.userId, communityId);
+      const roster = socket.observer.rosters.get(communityId);
+      const same =
+        roster?.size === expected.length &&
+        expected.every((user) => {
+          const seen = roster.get(user.userId);
+          return seen !== undefined && saysTheSame(seen, user);
+        });
+      if (!same) {
+        const has = [...(roster?.keys() ?? [])].join();
+        const told = expected.map((user) => user.userId).join();
+        this.#fail(`I6: ${socket.id} has ${has} of ${communityId}, its node told ${told}`);
+      }
+    }
+  }
+}

@@ -1,0 +1,114 @@
+import { Deadlines } from '../core/deadlines.js';
+import type { SimNode } from './cluster.js';
+import type { PlanOptions } from './plan.js';
+import { Random } from './prng.js';
+
+/**
+ * The medium between the nodes. It delays, and as the plan says it drops, repeats and reorders; it is
+ * cut between groups of nodes, in one direction or both, between two nodes alone, or away altogether.
+ */
+
+interface Cut {
+  readonly side: number;
+  readonly oneWay: boolean;
+  readonly until: number;
+}
+
+interface BrokenLink {
+  readonly from: number;
+  readonly to: number;
+  readonly until: number;
+}
+
+export interface NetworkStats {
+  sent: number;
+  dropped: number;
+  duplicated: number;
+}
+
+export class Network {
+  readonly random: Random;
+  readonly #o: PlanOptions;
+  readonly #queue: Deadlines<() => void>;
+  readonly #stats: NetworkStats;
+  readonly #lastArrival = new Map<string, number>();
+  #cuts: Cut[] = [];
+  #broken: BrokenLink[] = [];
+  #awayUntil = 0;
+  #healed = false;
+
+  constructor(options: PlanOptions, queue: Deadlines<() => void>, stats: NetworkStats) {
+    this.#o = options;
+    this.#queue = queue;
+    this.#stats = stats;
+    this.random = new Random(options.seed, 'network');
+  }
+
+  cut(side: number, oneWay: boolean, until: number): void {
+    this.#cuts.push({ side, oneWay, until });
+  }
+
+  breakLink(from: number, to: number, until: number): void {
+    this.#broken.push({ from, to, until });
+  }
+
+  goAway(until: number): void {
+    this.#awayUntil = Math.max(this.#awayUntil, until);
+  }
+
+  heal(): void {
+    this.#healed = true;
+    this.#cuts = [];
+    this.#broken = [];
+    this.#awayUntil = 0;
+  }
+
+  /** Whether a node reaches the medium: what its probe finds out. */
+  reaches(node: SimNode, now: number): boolean {
+    if (this.#awayUntil > now) return false;
+    return !this.#cuts.some(
+      ({ side, oneWay, until }) => until > now && !oneWay && ((side >> node.index) & 1) === 1,
+    );
+  }
+
+  #isCut(from: SimNode, to: SimNode, now: number): boolean {
+    if (this.#awayUntil > now) return true;
+    for (const { side, oneWay, until } of this.#cuts) {
+      if (until <= now) continue;
+      const a = (side >> from.index) & 1;
+      const b = (side >> to.index) & 1;
+      if (oneWay ? a === 1 && b === 0 : a !== b) return true;
+      // Who is cut off from the medium does not hear the others that are.
+      if (!oneWay && this.#o.canProbe && a === 1) return true;
+    }
+    return this.#broken.some(
+      (link) => link.until > now && link.from === from.index && link.to === to.index,
+    );
+  }
+
+  /** Takes a message on its way; `arrive` is called once for each copy that gets through. */
+  send(from: SimNode, to: SimNode, now: number, arrive: () => void): void {
+    this.#stats.sent++;
+    if (this.#isCut(from, to, now) || (!this.#healed && this.random.chance(this.#o.loss))) {
+      this.#stats.dropped++;
+      return;
+    }
+    this.#carry(from, to, now, arrive);
+    if (!this.#healed && this.random.chance(this.#o.duplication)) {
+      this.#stats.duplicated++;
+      this.#carry(from, to, now, arrive);
+    }
+  }
+
+  #carry(from: SimNode, to: SimNode, now: number, arrive: () => void): void {
+    let at = now + this.#o.delayMs * this.random.between(0.5, 1.5);
+    if (this.#o.reorder) {
+      if (this.random.chance(0.05)) at += this.random.between(0, 400);
+    } else {
+      const link = `${from.engine.nodeId}>${to.engine.nodeId}`;
+      at = Math.max(at, this.#lastArrival.get(link) ?? 0);
+      this.#lastArrival.set(link, at);
+    }
+    this.#queue.push(at, arrive);
+  }
+}
