@@ -5,6 +5,7 @@ import { PresenceError } from '../server/index.js';
 import { demo } from './demo.js';
 import { FaultError, UsageError } from './errors.js';
 import { serve, type ServeOptions } from './serve.js';
+import { simulate, type SimulateOptions } from './simulate.js';
 
 /** The command line. Wrong usage ends with code 2, a fault outside with code 1, each in one sentence. */
 
@@ -110,6 +111,27 @@ function demoCommand(): Command {
     .action((options: { port?: number }) => demo(options));
 }
 
+function simulateCommand(): Command {
+  const seed = wholeNumber(0, Number.MAX_SAFE_INTEGER);
+  return new Command('simulate')
+    .description('run the core under faults in virtual time and check its invariants')
+    .addOption(
+      flag('--seeds <n>', 'how many seeds to run').default(1000).argParser(wholeNumber(1, 1e9)),
+    )
+    .addOption(flag('--from <seed>', 'the first seed').default(1).argParser(seed))
+    .addOption(
+      flag('--nodes <n>', 'nodes of the cluster; drawn by default').argParser(wholeNumber(1, 16)),
+    )
+    .addOption(flag('--jobs <n>', 'threads; all cores by default').argParser(wholeNumber(1, 64)))
+    .addOption(flag('--calm', 'no faults and no lost messages'))
+    .addOption(flag('--compare', 'the same seeds with the ways in which it is done by hand'))
+    .addOption(flag('--seed <seed>', 'replay this seed and show its last events').argParser(seed))
+    .allowExcessArguments(false)
+    .action(async (options: SimulateOptions) => {
+      process.exitCode = await simulate(options);
+    });
+}
+
 function redisUrl(value: string): string {
   let protocol: string;
   try {
@@ -142,7 +164,8 @@ async function main(): Promise<void> {
   const program = new Command('rollcall')
     .description('Presence for Socket.IO applications that run on more than one instance.')
     .version(version());
-  for (const command of [serveCommand(), demoCommand()]) program.addCommand(command);
+  for (const command of [serveCommand(), demoCommand(), simulateCommand()])
+    program.addCommand(command);
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
       outputError: (message, write) => {

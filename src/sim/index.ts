@@ -9,3 +9,5 @@ export {
 } from './plan.js';
 export { kindOf, runPlan, runSeed, shrink, type RunResult } from './run.js';
 export { Violation, World, type WorldHost, type WorldStats } from './world.js';
+export { compareWays, type WayCounts } from './compare.js';
+export { addTotals, newTotals, type Totals } from './totals.js';
