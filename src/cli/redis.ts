@@ -25,13 +25,14 @@ export async function connectRedis(
   logger: Logger,
 ): Promise<RedisAdapter> {
   const shown = hidePassword(url);
-  const publisher = makeClient(url);
+  const state = { started: false };
+  const publisher = makeClient(url, state);
   const subscriber = publisher.duplicate();
   for (const [role, client] of [
     ['publisher', publisher],
     ['subscriber', subscriber],
   ] as const) {
-    watch(client, role, logger);
+    watch(client, role, state, logger);
   }
   try {
     await withTimeout(Promise.all([publisher.connect(), subscriber.connect()]));
@@ -42,6 +43,7 @@ export async function connectRedis(
       `Redis at ${shown} cannot be reached (${reasonOf(error)}); start it, or check --redis`,
     );
   }
+  state.started = true;
   if (kind === 'redis-sharded') await requireVersion7(publisher, shown);
   const guarded = guard(publisher, logger);
   const adapter =
@@ -60,7 +62,12 @@ export async function connectRedis(
   };
 }
 
-function makeClient(url: string): Client {
+/** Before the node has started, Redis must be there; afterwards it may go and come back. */
+interface Start {
+  started: boolean;
+}
+
+function makeClient(url: string, state: Start): Client {
   try {
     return createClient({
       url,
@@ -68,8 +75,10 @@ function makeClient(url: string): Client {
       commandOptions: { timeout: 0 },
       socket: {
         connectTimeout: CONNECT_TIMEOUT_MS,
-        reconnectStrategy: (retries) =>
-          Math.min(50 * 2 ** retries, RECONNECT_MAX_MS) * (0.75 + Math.random() / 2),
+        reconnectStrategy: (retries, cause) =>
+          state.started
+            ? Math.min(50 * 2 ** retries, RECONNECT_MAX_MS) * (0.75 + Math.random() / 2)
+            : cause,
       },
     }) as Client;
   } catch {
@@ -78,10 +87,10 @@ function makeClient(url: string): Client {
 }
 
 /** Says once that a connection was lost, and once that it is back. */
-function watch(client: Client, role: string, logger: Logger): void {
+function watch(client: Client, role: string, state: Start, logger: Logger): void {
   let lost = false;
   client.on('error', (error: Error) => {
-    if (lost || !client.isOpen) return;
+    if (lost || !state.started || !client.isOpen) return;
     lost = true;
     logger.warn(
       { event: 'redis-lost', role, error: error.message },

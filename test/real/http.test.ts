@@ -1,0 +1,198 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TestClient } from '../support/client.js';
+import { freePort } from '../support/ports.js';
+import { hasRedis, TestRedis } from '../support/redis.js';
+import { ServeProcess } from '../support/serve.js';
+import { waitFor } from '../support/wait.js';
+
+const KEY = { headers: { Authorization: 'Bearer the-key' } };
+
+describe('the HTTP API', () => {
+  let node: ServeProcess;
+  const clients: TestClient[] = [];
+  beforeAll(async () => {
+    node = await ServeProcess.start(['--api-key', 'the-key', '--name', 'one']);
+    clients.push(
+      await TestClient.join(node.url, {
+        userId: 'ada & co/1',
+        deviceId: 'phone',
+        communities: ['c d', 'e'],
+        info: { name: 'Ada' },
+      }),
+    );
+  });
+  afterAll(async () => {
+    for (const client of clients) client.close();
+    await node.stop();
+  });
+
+  it('answers about communities, users and nodes', async () => {
+    const community = await node.get('/api/communities/c%20d', KEY);
+    expect(community).toMatchObject({
+      status: 200,
+      body: {
+        communityId: 'c d',
+        complete: true,
+        users: [{ userId: 'ada & co/1', info: { name: 'Ada' }, devices: [{ deviceId: 'phone' }] }],
+      },
+    });
+    const user = await node.get('/api/users/ada%20%26%20co%2F1', KEY);
+    expect(user).toMatchObject({ status: 200, body: { userId: 'ada & co/1' } });
+    expect(user.body['communities']).toHaveLength(2);
+    expect(await node.get('/api/communities/nobody-here', KEY)).toMatchObject({
+      status: 200,
+      body: { complete: true, users: [] },
+    });
+    expect(await node.get('/api/nodes', KEY)).toEqual({
+      status: 200,
+      body: {
+        nodes: [
+          { nodeId: node.nodeId, nodeName: 'one', state: 'alive', entries: 2, lastHeardMs: 0 },
+        ],
+      },
+    });
+  });
+
+  it.each([
+    ['/api/users/nobody', 404, 'NOT_FOUND'],
+    ['/api', 404, 'NOT_FOUND'],
+    ['/api/', 404, 'NOT_FOUND'],
+    ['/api/communities', 404, 'NOT_FOUND'],
+    ['/api/communities/', 404, 'NOT_FOUND'],
+    ['/api/communities/c/d', 404, 'NOT_FOUND'],
+    ['/api/__proto__/c', 404, 'NOT_FOUND'],
+    ['/nowhere', 404, 'NOT_FOUND'],
+    ['/socket.io', 404, 'NOT_FOUND'],
+    ['/api/communities/%00', 400, 'INVALID_ARGUMENT'],
+    ['/api/communities/%zz', 400, 'INVALID_ARGUMENT'],
+    ['/api/communities/%ED%A0%80', 400, 'INVALID_ARGUMENT'],
+    [`/api/users/${'x'.repeat(129)}`, 400, 'LIMIT_EXCEEDED'],
+  ])('answers %s with %i %s', async (path, status, code) => {
+    const answer = await node.get(path, KEY);
+    expect(answer).toEqual({
+      status,
+      body: { error: { code, message: expect.stringMatching(/\w+ \w+/) } },
+    });
+  });
+
+  it.each([
+    ['no key', {}],
+    ['another key', { Authorization: 'Bearer the-other' }],
+    ['a longer key', { Authorization: 'Bearer the-key-and-more' }],
+    ['a part of the key', { Authorization: 'Bearer the' }],
+    ['another scheme', { Authorization: 'Basic the-key' }],
+    ['an empty key', { Authorization: 'Bearer ' }],
+  ])('answers 401 to %s before anything is looked up', async (_name, headers) => {
+    for (const path of ['/api/users/nobody', '/api/communities/c', '/api/nodes', '/api/%zz']) {
+      const response = await fetch(node.url + path, { headers });
+      expect(response.status).toBe(401);
+      expect(response.headers.get('www-authenticate')).toMatch(/Bearer/);
+      expect(await response.json()).toMatchObject({ error: { code: 'UNAUTHORIZED' } });
+    }
+  });
+
+  it('takes GET and HEAD only', async () => {
+    for (const method of ['POST', 'PUT', 'DELETE', 'PATCH']) {
+      for (const path of ['/healthz', '/metrics', '/api/nodes']) {
+        const response = await fetch(node.url + path, { method, ...KEY });
+        expect(response.status).toBe(405);
+        expect(response.headers.get('allow')).toBe('GET, HEAD');
+      }
+    }
+    for (const path of ['/healthz', '/metrics', '/api/nodes']) {
+      const response = await fetch(node.url + path, { method: 'HEAD', ...KEY });
+      expect(response.status).toBe(200);
+      expect(await response.text()).toBe('');
+    }
+  });
+
+  it('shows every metric that an operator needs, in Prometheus’ format', async () => {
+    const response = await fetch(node.url + '/metrics');
+    expect(response.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
+    const text = await response.text();
+    const line =
+      /^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? (-?[\d.e+-]+|NaN|\+Inf))$/;
+    for (const each of text.trim().split('\n')) if (each !== '') expect(each).toMatch(line);
+    for (const name of [
+      'entries',
+      'entries_owned',
+      'users',
+      'nodes',
+      'deltas_sent_total',
+      'deltas_applied_total',
+      'gaps_total',
+      'pulls_total',
+      'bytes_sent_total',
+      'bytes_received_total',
+      'flush_ops_count',
+      'roll_call_seconds_count',
+      'health',
+      'degraded',
+      'event_loop_lag_seconds',
+      'list_encode_seconds_count',
+      'convergence_lag_seconds',
+    ]) {
+      expect(text).toMatch(new RegExp(`^rollcall_${name}(\\{.*\\})? `, 'm'));
+    }
+    expect(text).toMatch(/^rollcall_nodes\{state="suspect"\} 0$/m);
+    expect(text).toMatch(/^rollcall_entries 2$/m);
+    expect(text).toMatch(/^rollcall_users 1$/m);
+    // Nobody is named in a label.
+    expect(text).not.toContain('ada');
+  });
+
+  it('is closed without a key under jwt, and open to this machine under insecure', async () => {
+    const closed = await ServeProcess.start(['--auth', 'jwt', '--jwt-secret', 'secret']);
+    const open = await ServeProcess.start();
+    try {
+      expect(await closed.get('/api/nodes')).toMatchObject({
+        status: 401,
+        body: { error: { message: expect.stringMatching(/--api-key/) } },
+      });
+      expect((await open.get('/api/nodes')).status).toBe(200);
+    } finally {
+      await Promise.all([closed.stop(), open.stop()]);
+    }
+  });
+});
+
+describe.runIf(hasRedis)('/healthz', () => {
+  it('is 503 before the node is ready, 200 then, and 503 while it drains', async () => {
+    const redis = await TestRedis.start();
+    const port = await freePort();
+    const args = ['--port', String(port), '--auth', 'insecure', '--redis', redis.url];
+    const node = ServeProcess.spawn(['serve', ...args]);
+    const health = (): Promise<{ status: number; body: { status: string } } | undefined> =>
+      fetch(`http://127.0.0.1:${port}/healthz`).then(
+        async (response) => ({
+          status: response.status,
+          body: (await response.json()) as { status: string },
+        }),
+        () => undefined,
+      );
+    const clients: TestClient[] = [];
+    try {
+      const first = await waitFor(health, 'the node to listen');
+      expect(first).toMatchObject({ status: 503, body: { status: 'starting' } });
+      expect(node.process.stdout).toBe('');
+      await node.serving();
+      expect(await health()).toMatchObject({ status: 200, body: { status: 'ready' } });
+      for (let i = 0; i < 500; i++) {
+        clients.push(new TestClient(node.url, { userId: `u${i}`, communities: ['c'] }));
+      }
+      await waitFor(() => clients.every(({ socket }) => socket.connected), 'all to connect');
+      for (const client of clients) client.socket.io.reconnection(false);
+      node.signal('SIGTERM');
+      const draining = await waitFor(async () => {
+        const answer = await health();
+        return answer?.status === 503 ? answer : undefined;
+      }, 'the node to say that it drains');
+      expect(draining.body.status).toBe('draining');
+      expect(await node.process.exited()).toBe(0);
+    } finally {
+      for (const client of clients) client.close();
+      await node.stop();
+      await redis.stop();
+    }
+  });
+});
