@@ -212,7 +212,7 @@ describe('rollcall serve', () => {
     const node = await ServeProcess.start();
     const client = await TestClient.join(node.url, { userId: 'ada', communities: ['c'] });
     client.socket.io.reconnection(false);
-    hang(client);
+    client.hang();
     const startedAt = performance.now();
     expect(await node.stop('SIGTERM')).toBe(0);
     expect(performance.now() - startedAt).toBeLessThan(8000);
@@ -262,9 +262,3 @@ describe('rollcall serve', () => {
     await node.stop();
   });
 });
-
-/** Makes a client that neither reads nor answers any more. */
-function hang(client: TestClient): void {
-  const { ws } = client.socket.io.engine.transport as unknown as { ws: { _socket: Socket } };
-  ws._socket.pause();
-}

@@ -78,6 +78,22 @@ export class TestClient {
     this.socket.io.engine.close();
   }
 
+  /** Neither reads nor answers any more, while its connection stays open. */
+  hang(): void {
+    this.#tcp.pause();
+  }
+
+  goOn(): void {
+    this.#tcp.resume();
+  }
+
+  get #tcp(): { pause(): void; resume(): void } {
+    const { ws } = this.socket.io.engine.transport as unknown as {
+      ws: { _socket: { pause(): void; resume(): void } };
+    };
+    return ws._socket;
+  }
+
   close(): void {
     this.socket.disconnect();
   }

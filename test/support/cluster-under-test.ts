@@ -17,6 +17,7 @@ export interface Timings {
   readonly heartbeatMs?: number;
   readonly downAfterMs?: number;
   readonly lingerMs?: number;
+  readonly typingTimeoutMs?: number;
 }
 
 /** Nodes in processes of their own over one medium, and clients; all is ended by `reset` and `stop`. */
