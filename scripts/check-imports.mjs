@@ -8,12 +8,13 @@ const MAY_IMPORT = {
   sim: ['core', 'strategy'],
   transport: ['core'],
   strategy: ['core', 'transport'],
+  redis: ['core', 'transport', 'strategy'],
   client: [],
   react: ['client'],
-  server: ['core', 'transport', 'strategy'],
+  server: ['core', 'transport', 'strategy', 'redis'],
   demo: ['core', 'transport', 'server'],
   testing: [],
-  cli: ['core', 'transport', 'strategy', 'server', 'demo', 'sim'],
+  cli: ['core', 'transport', 'strategy', 'redis', 'server', 'demo', 'sim'],
 };
 /** Folders whose files import no package at all. */
 const PURE = new Set(['core', 'sim', 'client']);

@@ -9,6 +9,8 @@ export type RedisAdapterKind = 'redis' | 'redis-sharded' | 'redis-streams';
 /** A connected Socket.IO adapter over Redis. */
 export interface RedisAdapter {
   readonly adapter: ReturnType<typeof createAdapter>;
+  /** The connection for commands. */
+  readonly client: Client;
   readonly close: () => Promise<void>;
 }
 
@@ -54,6 +56,7 @@ export async function connectRedis(
         : createStreamsAdapter(guarded, { streamName: PREFIX, channelPrefix: PREFIX });
   return {
     adapter: adapter as ReturnType<typeof createAdapter>,
+    client: publisher,
     close: async () => {
       // Lets what was published last (the leave) go out.
       if (publisher.isReady) await Promise.allSettled([withTimeout(publisher.ping())]);

@@ -5,12 +5,18 @@ import { Server, type Socket } from 'socket.io';
 import {
   createHttpApi,
   createPresence,
+  dualWrite,
   failure,
+  onDemand,
   PresenceError,
+  redisOnly,
+  replicated,
   resolveOptions,
   sendJson,
   type HttpApiOptions,
   type PresenceOptions,
+  type Strategy,
+  type StrategyName,
 } from '../server/index.js';
 import {
   insecureAuth,
@@ -25,7 +31,7 @@ import { connectRedis, type RedisAdapter, type RedisAdapterKind } from './redis.
 export interface ServeOptions {
   readonly port: number;
   readonly host: string;
-  readonly strategy: string;
+  readonly strategy: StrategyName;
   readonly adapter?: RedisAdapterKind | 'memory';
   readonly redis?: string;
   readonly name?: string;
@@ -78,7 +84,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     ...(redis !== undefined && { adapter: redis.adapter }),
   });
   admitBy(io, authenticate);
-  const presence = createPresence(io, presenceSettings);
+  const strategy = strategyFor(options, redis);
+  const presence = createPresence(io, { ...presenceSettings, strategy });
   let draining = false;
   const api = createHttpApi(presence, { access: accessFor(options), isDraining: () => draining });
   http.prependListener('request', (request, response) => {
@@ -143,9 +150,9 @@ function authenticatorFor(options: ServeOptions): Authenticator {
 }
 
 function adapterFor(options: ServeOptions): RedisAdapterKind | 'memory' {
-  if (options.strategy !== 'replicated' && options.strategy !== 'on-demand') {
+  if (isIndexed(options.strategy) && options.redis === undefined) {
     throw new UsageError(
-      `--strategy ${options.strategy} is not there yet; use replicated or on-demand`,
+      `--strategy ${options.strategy} keeps its index in Redis and needs --redis URL, such as redis://127.0.0.1:6379`,
     );
   }
   const kind = options.adapter ?? (options.redis === undefined ? 'memory' : 'redis');
@@ -160,6 +167,17 @@ function adapterFor(options: ServeOptions): RedisAdapterKind | 'memory' {
   return kind;
 }
 
+function isIndexed(strategy: StrategyName): strategy is 'dual-write' | 'redis' {
+  return strategy === 'dual-write' || strategy === 'redis';
+}
+
+function strategyFor(options: ServeOptions, redis: RedisAdapter | undefined): Strategy {
+  const { strategy } = options;
+  if (!isIndexed(strategy)) return strategy === 'on-demand' ? onDemand() : replicated();
+  const client = redis?.client;
+  return strategy === 'dual-write' ? dualWrite({ redis: client }) : redisOnly({ redis: client });
+}
+
 function presenceOptions(options: ServeOptions, logger: Logger): PresenceOptions {
   const { lingerMs, heartbeatMs, downAfterMs, typingTimeoutMs, name, auth } = options;
   return {
@@ -167,7 +185,6 @@ function presenceOptions(options: ServeOptions, logger: Logger): PresenceOptions
     // Under insecure the client names its communities itself, so it may as well name more later.
     authorize: (identity, communityId) =>
       auth === 'insecure' || identity.communities?.includes(communityId) === true,
-    strategy: options.strategy as 'replicated' | 'on-demand',
     ...(name !== undefined && { nodeName: name }),
     lingerMs,
     heartbeatMs,

@@ -1,5 +1,5 @@
 import type { Instant } from '../core/index.js';
-import type { Engine, EngineEffect } from '../strategy/index.js';
+import type { Engine, EngineEffect, Store } from '../strategy/index.js';
 import type { Transport } from '../transport/index.js';
 
 /**
@@ -17,7 +17,7 @@ export interface DriverHost {
   readonly onUnsent: () => void;
 }
 
-export type LocalEffect = Exclude<EngineEffect, { kind: 'send' | 'probe' | 'call' }>;
+export type LocalEffect = Exclude<EngineEffect, { kind: 'send' | 'probe' | 'call' | 'store' }>;
 
 export class Driver {
   readonly node: Engine;
@@ -28,6 +28,7 @@ export class Driver {
   #immediate: NodeJS.Immediate | undefined;
   #performing = false;
   #closed = false;
+  #store: Store | undefined;
 
   constructor(node: Engine, transport: Transport, host: DriverHost) {
     this.node = node;
@@ -36,7 +37,9 @@ export class Driver {
   }
 
   /** Subscribes first, then lets the node say hello. */
-  start(): void {
+  start(store?: Store): void {
+    this.#store = store;
+    store?.start();
     this.#transport.start(
       (data) => this.input((node, t) => node.receive(data, t)),
       (communityId) => this.node.localUsers(communityId),
@@ -91,6 +94,9 @@ export class Driver {
         if (!call(effect.data)) this.#host.onUnsent();
         return;
       }
+      case 'store':
+        this.#store?.perform(effect);
+        return;
       case 'probe':
         void this.#transport.probe().then((ok) => {
           if (!this.#closed) this.input((node, t) => node.probed(effect.id, ok, t));
@@ -128,12 +134,13 @@ export class Driver {
   }
 
   /** Announces the leave and stops. */
-  close(): void {
+  async close(): Promise<void> {
     if (this.#closed) return;
     this.input((node, t) => node.close(t));
     this.#closed = true;
     clearTimeout(this.#timer);
     clearImmediate(this.#immediate);
     this.#transport.close();
+    await this.#store?.close();
   }
 }

@@ -11,6 +11,7 @@ export { createHttpApi, failure, sendJson, type HttpApi, type HttpApiOptions } f
 export { checkIdentity } from './sockets.js';
 export { PresenceError, type PresenceErrorCode } from './errors.js';
 export type { PresenceClientToServerEvents, PresenceServerToClientEvents } from './events.js';
+export { dualWrite, redisOnly, type IndexOptions } from '../redis/index.js';
 export {
   onDemand,
   replicated,

@@ -158,6 +158,6 @@ function resolveStrategy(given: unknown): Strategy {
     return given as Strategy;
   }
   throw bad(
-    `strategy ${JSON.stringify(given)} is not known; it is 'replicated' or 'on-demand', or what a strategy's function such as onDemand() gives`,
+    `strategy ${JSON.stringify(given)} is not known; it is 'replicated' or 'on-demand', or what a strategy's function such as dualWrite({ redis }) gives`,
   );
 }

@@ -67,6 +67,11 @@ export interface Presence {
   readonly fetchCommunity: (communityId: string) => Promise<CommunityList>;
   /** The user in all communities of the cluster. */
   readonly fetchUser: (userId: string) => Promise<UserCommunities & { complete: boolean }>;
+  /**
+   * When the user was last seen by others, in ms since the epoch; undefined where that is not known
+   * (any more). Kept in Redis, by default for 30 days, under `dual-write` and `redis` only.
+   */
+  readonly lastSeen: (userId: string) => Promise<number | undefined>;
   /** The nodes of the cluster as this one sees them, itself first. */
   readonly nodes: () => readonly NodeView[];
   readonly on: <E extends keyof PresenceEvents>(
@@ -278,7 +283,7 @@ export function createPresence<S extends Socket = Socket>(
   const close = (): Promise<void> => {
     closed ??= (async () => {
       sockets.close();
-      driver.close();
+      const left = driver.close();
       clearInterval(sweeper);
       clearInterval(housekeeper);
       lag.disable();
@@ -287,6 +292,7 @@ export function createPresence<S extends Socket = Socket>(
       waiting.clear();
       // What has been handed to the adapter is written in the next turns of the event loop.
       await new Promise((resolve) => setImmediate(resolve));
+      await left;
     })();
     return closed;
   };
@@ -336,7 +342,20 @@ export function createPresence<S extends Socket = Socket>(
     slow: () => sockets.slow,
   });
 
-  driver.start();
+  const store = resolved.strategy.createStore?.(node, {
+    cluster: options.cluster,
+    input: (change) => driver.input((_node, t) => change(t)),
+  });
+  driver.start(store);
+
+  /** Under a strategy that keeps nothing, an answer without waiting would be wrong. */
+  const checkLocal = (call: string, instead: string): void => {
+    if (resolved.strategy.readsLocally) return;
+    throw new PresenceError(
+      'UNAVAILABLE',
+      `${call} reads locally, and the strategy ${resolved.strategy.name} keeps nothing; use await ${instead}`,
+    );
+  };
 
   const presence: Presence = {
     nodeId: node.nodeId,
@@ -347,8 +366,12 @@ export function createPresence<S extends Socket = Socket>(
         : new Promise((resolve) => readyWaiters.push(resolve)),
     isReady: () => node.isReady && closed === undefined,
     isDegraded: () => node.isDegraded,
-    isOnline: (userId) => node.isOnline(userId),
+    isOnline: (userId) => {
+      checkLocal('isOnline', 'fetchUser(userId)');
+      return node.isOnline(userId);
+    },
     onlineUsers: (communityId) => {
+      checkLocal('onlineUsers', 'fetchOnlineUsers(communityId)');
       // A read of a community that nobody here is in makes this node take part in it for a while.
       if (node.community(communityId)?.active === true) {
         read.add(communityId);
@@ -359,6 +382,7 @@ export function createPresence<S extends Socket = Socket>(
       return node.onlineUsers(communityId);
     },
     user: (userId) => {
+      checkLocal('user', 'fetchUser(userId)');
       const communities = node.user(userId);
       return communities.length === 0 ? undefined : { userId, communities };
     },
@@ -371,6 +395,16 @@ export function createPresence<S extends Socket = Socket>(
       return answered.kind === 'answered'
         ? { userId: id, communities: answered.communities, complete: answered.complete }
         : { userId: id, communities: [], complete: false };
+    },
+    lastSeen: async (userId) => {
+      const id = checkId(userId, 'userId', limits);
+      if (store === undefined) {
+        throw new PresenceError(
+          'UNAVAILABLE',
+          'lastSeen needs Redis: use the strategy dual-write or redis',
+        );
+      }
+      return (await store.lastSeen(id)) ?? undefined;
     },
     nodes: () => node.nodes(performance.now()),
     on: (event, listener) => {

@@ -10,6 +10,7 @@ import type {
   OfflineReason,
   UserPresence,
 } from '../core/index.js';
+import type { StoreCommand } from './indexed/commands.js';
 
 /**
  * The contract between the server and a strategy: one node's engine.
@@ -101,7 +102,9 @@ export type EngineEffect =
       readonly kind: 'incomplete';
       readonly communityId: string;
       readonly missing: readonly string[];
-    };
+    }
+  /** Something to be done in the strategy's store; its outcome comes back as an input. */
+  | { readonly kind: 'store'; readonly id: number; readonly command: StoreCommand };
 
 /** What every engine is made from. Durations in ms. */
 export interface EngineOptions {
@@ -124,7 +127,28 @@ export interface EngineOptions {
 /** Where the state of the other nodes lives: makes the engine of one node. */
 export interface Strategy {
   readonly name: StrategyName;
+  /** False where nothing of the others is kept for reads: reading without waiting is an error then. */
+  readonly readsLocally: boolean;
   readonly createEngine: (options: EngineOptions) => Engine;
+  /** Performs the `store` effects of an engine that `createEngine` made. */
+  readonly createStore?: (engine: Engine, host: StoreHost) => Store;
+}
+
+/** What a strategy keeps outside of the process. */
+export interface Store {
+  start(): void;
+  /** Never throws; the outcome is an input of the engine. */
+  perform(effect: Extract<EngineEffect, { kind: 'store' }>): void;
+  /** When a user was last seen, in ms since the epoch, or null where that is not known (any more). */
+  lastSeen(userId: string): Promise<number | null>;
+  /** Waits for what is on its way, not for ever. */
+  close(): Promise<void>;
+}
+
+export interface StoreHost {
+  readonly cluster: string | undefined;
+  /** Gives the engine an input. */
+  readonly input: (change: (t: Instant) => void) => void;
 }
 
 export type StrategyName = 'replicated' | 'on-demand' | 'dual-write' | 'redis';

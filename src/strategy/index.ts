@@ -1,3 +1,11 @@
-export type { Engine, EngineEffect, Strategy, StrategyName } from './engine.js';
+export type { Engine, EngineEffect, Store, StoreHost, Strategy, StrategyName } from './engine.js';
+export type {
+  Contents,
+  Publication,
+  Renewal,
+  StoreCommand,
+  StoreOutcome,
+} from './indexed/commands.js';
+export { IndexedNode } from './indexed/indexed-node.js';
 export { onDemand, type OnDemandOptions } from './on-demand/on-demand.js';
 export { replicated } from './replicated.js';

@@ -8,6 +8,7 @@ import type { Strategy } from './engine.js';
 export function replicated(): Strategy {
   return {
     name: 'replicated',
+    readsLocally: true,
     createEngine: ({ cluster, ...options }) =>
       new PresenceNode({ ...options, ...(cluster !== undefined && { cluster }) }),
   };

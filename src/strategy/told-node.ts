@@ -82,6 +82,7 @@ export abstract class ToldNode implements Engine {
   #started = false;
   #closed = false;
   #ready = false;
+  #toldDegraded = false;
   #beatAt = Infinity;
   #answers: Answered[] = [];
   #answerAt = Infinity;
@@ -152,7 +153,7 @@ export abstract class ToldNode implements Engine {
         onForgotten: (peer) => this.onPeerForgotten(peer),
         onProbe: (id) => this.out.push({ kind: 'probe', id }),
         onDegraded: (degraded, t) => {
-          this.out.push({ kind: 'degraded', degraded });
+          this.reportDegraded();
           if (degraded || !this.#ready) return;
           this.#discovery.repeat(t);
           this.onHealed(t);
@@ -226,6 +227,14 @@ export abstract class ToldNode implements Engine {
 
   get isDegraded(): boolean {
     return this.membership.degraded;
+  }
+
+  /** Says so when this node began or ceased to be degraded. */
+  protected reportDegraded(): void {
+    const degraded = this.isDegraded;
+    if (degraded === this.#toldDegraded) return;
+    this.#toldDegraded = degraded;
+    this.out.push({ kind: 'degraded', degraded });
   }
 
   protected get isDiscovered(): boolean {

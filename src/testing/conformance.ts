@@ -140,7 +140,12 @@ export const conformance: readonly ConformanceCase[] = [
     const both = ['watcher-a', 'watcher-b'];
     for (let round = 1; round <= 20; round++) {
       const devices = await Promise.all([s.join(a, 'alice', 'one'), s.join(b, 'alice', 'two')]);
-      await Promise.all(watchers.map((watcher) => s.sees(watcher, [...both, 'alice'])));
+      for (const watcher of watchers) {
+        await until(
+          () => s.devices(watcher, 'alice').length === 2,
+          () => 'both devices',
+        );
+      }
       for (const device of devices) device.close();
       await Promise.all(watchers.map((watcher) => s.sees(watcher, both)));
       for (const watcher of watchers) {

@@ -22,6 +22,7 @@ export function onDemand({
   }
   return {
     name: 'on-demand',
+    readsLocally: true,
     createEngine: (options) => new OnDemandNode(options, rollCallTimeoutMs),
   };
 }

@@ -3,7 +3,7 @@ import { conformance, type ConformanceCluster } from '../../../src/testing/index
 import { hasRedis, TestRedis } from '../../support/redis.js';
 import { ServeCluster } from './serve-cluster.js';
 
-const STRATEGIES = ['replicated', 'on-demand'];
+const STRATEGIES = ['replicated', 'on-demand', 'dual-write', 'redis'];
 const ADAPTERS = ['redis', 'redis-sharded', 'redis-streams'];
 const MATRIX = STRATEGIES.flatMap((strategy) =>
   ADAPTERS.map((adapter) => [strategy, adapter] as const),

@@ -1,0 +1,52 @@
+/** Names of keys and channels. All keys of a community share one hash tag, so that one script may touch them. */
+export class Keys {
+  readonly #prefix: string;
+
+  /** @throws RangeError where the prefix could break the hash tags. */
+  constructor(prefix = 'rollcall', cluster?: string) {
+    if (!/^[\x21-\x7e]{1,64}$/.test(prefix) || /[{}]/.test(prefix)) {
+      throw new RangeError(
+        'prefix must be 1 to 64 printable ASCII characters without spaces, { or }',
+      );
+    }
+    this.#prefix = cluster === undefined ? prefix : `${prefix}:${encode(cluster)}`;
+  }
+
+  /** HASH: node, user and device → the entry. */
+  entries(communityId: string): string {
+    return `${this.#tag(communityId)}:entries`;
+  }
+
+  /** HASH: user → one line per entry of the user. */
+  users(communityId: string): string {
+    return `${this.#tag(communityId)}:users`;
+  }
+
+  /** ZSET: node → when its lease ends, by the clock of Redis. */
+  nodes(communityId: string): string {
+    return `${this.#tag(communityId)}:nodes`;
+  }
+
+  /** HASH: `epoch` and `version`. */
+  standing(communityId: string): string {
+    return `${this.#tag(communityId)}:standing`;
+  }
+
+  channel(communityId: string): string {
+    return `${this.#tag(communityId)}:changes`;
+  }
+
+  /** STRING: when the user was last seen. */
+  seen(userId: string): string {
+    return `${this.#prefix}:seen:{${encode(userId)}}`;
+  }
+
+  #tag(communityId: string): string {
+    return `${this.#prefix}:{${encode(communityId)}}`;
+  }
+}
+
+/** Ids may hold braces; a tag of one's own choice would put keys into another community's slot. */
+function encode(id: string): string {
+  return id.replaceAll(/[%{}]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
+}

@@ -1,0 +1,184 @@
+import { randomBytes } from 'node:crypto';
+import type {
+  IndexedNode,
+  Store,
+  StoreCommand,
+  StoreHost,
+  StoreOutcome,
+} from '../strategy/index.js';
+import type { Keys } from './keys.js';
+import type { RedisLink } from './link.js';
+import { readChanged, readContents, readPublication, readRenewal } from './replies.js';
+import { READ, RENEW, RETIRE, SWEEP, WRITE } from './scripts.js';
+
+/** A command that has not been answered by then counts as failed. */
+const ANSWER_MS = 2000;
+/** For so long after its end a lease still counts in reads: the sweep, not the clock, takes people away. */
+const LATE_LEASE_MS = 10_000;
+/** Keys of a community that nobody writes or renews go after this many leases, at least after a minute. */
+const LEASES_KEPT = 4;
+const LEAST_KEPT_MS = 60_000;
+
+/** The index in Redis. Performs one engine's commands; every outcome, failure included, is its input. */
+export class RedisStore implements Store {
+  readonly #link: RedisLink;
+  readonly #keys: Keys;
+  readonly #node: IndexedNode;
+  readonly #input: StoreHost['input'];
+  readonly #seenForMs: number;
+  readonly #epoch = randomBytes(9).toString('base64url');
+  readonly #running = new Set<Promise<void>>();
+
+  constructor(
+    link: RedisLink,
+    keys: Keys,
+    node: IndexedNode,
+    input: StoreHost['input'],
+    seenForMs: number,
+  ) {
+    this.#link = link;
+    this.#keys = keys;
+    this.#node = node;
+    this.#input = input;
+    this.#seenForMs = seenForMs;
+  }
+
+  start(): void {
+    this.#link.start((isReady) => this.#input((t) => this.#node.connected(isReady, t)));
+  }
+
+  perform({ id, command }: { readonly id: number; readonly command: StoreCommand }): void {
+    const running = inTime(this.#run(command))
+      .catch((): StoreOutcome => ({ kind: 'failed' }))
+      .then((outcome) => {
+        this.#running.delete(running);
+        this.#input((t) => this.#node.stored(id, outcome, t));
+      });
+    this.#running.add(running);
+  }
+
+  async #run(command: StoreCommand): Promise<StoreOutcome> {
+    // What a client queues while it is not connected would be done at an unknown time.
+    if (!this.#link.isReady) return { kind: 'failed' };
+    switch (command.kind) {
+      case 'watch':
+        await this.#watch(command.communityId);
+        return { kind: 'done' };
+      case 'unwatch':
+        await this.#link.unsubscribe(this.#keys.channel(command.communityId));
+        return { kind: 'done' };
+      case 'read': {
+        const keys = this.#all(command.communityId);
+        const reply = await this.#link.run(READ, keys, [String(LATE_LEASE_MS)]);
+        return { kind: 'contents', contents: readContents(reply) };
+      }
+      case 'write':
+        return readChanged(await this.#write(command));
+      case 'sweep':
+        return readChanged(await this.#sweep(command));
+      case 'renew':
+        return this.#renew(command);
+      case 'retire':
+        await Promise.all(
+          command.communityIds.map((communityId) =>
+            this.#link.run(RETIRE, this.#all(communityId), [
+              this.#node.nodeId,
+              String(command.afterMs),
+            ]),
+          ),
+        );
+        return { kind: 'done' };
+      case 'seen':
+        await Promise.all(
+          command.userIds.map((userId) =>
+            this.#link.setFor(this.#keys.seen(userId), String(command.at), this.#seenForMs),
+          ),
+        );
+        return { kind: 'done' };
+    }
+  }
+
+  #all(communityId: string): string[] {
+    const keys = this.#keys;
+    return [
+      keys.entries(communityId),
+      keys.users(communityId),
+      keys.nodes(communityId),
+      keys.standing(communityId),
+    ];
+  }
+
+  #watch(communityId: string): Promise<unknown> {
+    return this.#link.subscribe(this.#keys.channel(communityId), (message) => {
+      const publication = readPublication(message);
+      if (publication === undefined) return;
+      this.#input((t) => this.#node.published(communityId, publication, t));
+    });
+  }
+
+  #write(command: Extract<StoreCommand, { kind: 'write' }>): Promise<unknown> {
+    const { communityId, claim, leaseMs, changes } = command;
+    const args = [
+      this.#node.nodeId,
+      claim ? '1' : '0',
+      String(leaseMs),
+      String(keptMs(leaseMs)),
+      this.#epoch,
+      this.#keys.channel(communityId),
+    ];
+    for (const { userId, deviceId, entry, isVisible, op } of changes) {
+      args.push(userId, deviceId, entry ?? '', isVisible ? '1' : '0', op);
+    }
+    return this.#link.run(WRITE, this.#all(communityId), args);
+  }
+
+  #sweep(command: Extract<StoreCommand, { kind: 'sweep' }>): Promise<unknown> {
+    const { communityId, nodeId, changes, isAll } = command;
+    const channel = this.#keys.channel(communityId);
+    const args = [nodeId, isAll ? '1' : '0', String(LEAST_KEPT_MS), this.#epoch, channel];
+    for (const { userId, deviceId, op } of changes) args.push(userId, deviceId, op);
+    return this.#link.run(SWEEP, this.#all(communityId), args);
+  }
+
+  async #renew(command: Extract<StoreCommand, { kind: 'renew' }>): Promise<StoreOutcome> {
+    const { communityIds, leaseMs } = command;
+    const args = [this.#node.nodeId, String(leaseMs), String(keptMs(leaseMs))];
+    // With nothing to renew it is still to be seen whether Redis answers.
+    if (communityIds.length === 0) await this.#link.get(this.#keys.seen(''));
+    const renewals = await Promise.all(
+      communityIds.map(async (communityId) =>
+        readRenewal(communityId, await this.#link.run(RENEW, this.#all(communityId), args)),
+      ),
+    );
+    return { kind: 'renewed', renewals };
+  }
+
+  async lastSeen(userId: string): Promise<number | null> {
+    const at = Number((await inTime(this.#link.get(this.#keys.seen(userId)))) ?? Number.NaN);
+    return Number.isFinite(at) ? at : null;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#running);
+    this.#link.close();
+  }
+}
+
+function keptMs(leaseMs: number): number {
+  return Math.max(LEAST_KEPT_MS, LEASES_KEPT * leaseMs);
+}
+
+async function inTime<T>(promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`Redis did not answer in ${ANSWER_MS} ms`)),
+      ANSWER_MS,
+    );
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,87 @@
+/** What an indexed engine asks of its store, and what comes back. All of it is about one community, or several. */
+
+/** A change of one entry. */
+export interface IndexChange {
+  readonly userId: string;
+  readonly deviceId: string;
+  /** The entry as it is kept, or null where it goes. */
+  readonly entry: string | null;
+  /** Others may see it. */
+  readonly isVisible: boolean;
+  /** The operation as the other nodes apply it. */
+  readonly op: string;
+}
+
+export type StoreCommand =
+  /** Tell of every publication about the community from now on. */
+  | { readonly kind: 'watch'; readonly communityId: string }
+  | { readonly kind: 'unwatch'; readonly communityId: string }
+  | { readonly kind: 'read'; readonly communityId: string }
+  /** Refused without a lease, unless it is claimed anew. */
+  | {
+      readonly kind: 'write';
+      readonly communityId: string;
+      readonly claim: boolean;
+      readonly leaseMs: number;
+      readonly changes: readonly IndexChange[];
+    }
+  /** Lengthens the leases, and tells how the communities stand. */
+  | {
+      readonly kind: 'renew';
+      readonly communityIds: readonly string[];
+      readonly leaseMs: number;
+    }
+  /** Removes entries of a node whose lease has ended; `isAll` where these are all of them. */
+  | {
+      readonly kind: 'sweep';
+      readonly communityId: string;
+      readonly nodeId: string;
+      readonly changes: readonly IndexChange[];
+      readonly isAll: boolean;
+    }
+  /** This node leaves: its leases end after this time. */
+  | {
+      readonly kind: 'retire';
+      readonly communityIds: readonly string[];
+      readonly afterMs: number;
+    }
+  | { readonly kind: 'seen'; readonly userIds: readonly string[]; readonly at: number };
+
+/** Where a community stands: `epoch` changes when the store was emptied, `version` with every change. */
+export interface Standing {
+  readonly epoch: string;
+  readonly version: number;
+}
+
+export interface Contents extends Standing {
+  readonly entries: readonly { readonly nodeId: string; readonly entry: string }[];
+}
+
+export interface Renewal extends Standing {
+  readonly communityId: string;
+  /** This node still has its lease. */
+  readonly isHeld: boolean;
+  /** Nodes whose lease has not ended. */
+  readonly living: readonly string[];
+}
+
+export type StoreOutcome =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'contents'; readonly contents: Contents }
+  /** `offline`: users that this made absent. */
+  | { readonly kind: 'changed'; readonly standing: Standing; readonly offline: readonly string[] }
+  /** The lease had ended: nothing was written. */
+  | { readonly kind: 'refused' }
+  | { readonly kind: 'renewed'; readonly renewals: readonly Renewal[] }
+  /** The store could not be reached, or did not answer in time. */
+  | { readonly kind: 'failed' };
+
+/** One publication: what happened in a community, in the order in which it was committed. */
+export interface Publication {
+  readonly epoch: string;
+  /** The version after the first change. */
+  readonly version: number;
+  /** The node that wrote it, or empty where a dead node was swept. */
+  readonly author: string;
+  readonly changes: readonly { readonly nodeId: string; readonly op: string }[];
+}

@@ -1,0 +1,269 @@
+import type { Entry, Instant, RemoveReason } from '../../core/index.js';
+import {
+  decodeEntries,
+  decodeOps,
+  encodeEntry,
+  encodeOp,
+  keyOf,
+  entryKey,
+  type Op,
+} from '../../core/entry.js';
+import { isVeiled, Owner, type Held } from '../../core/roster.js';
+import type { View } from '../../core/view.js';
+import type { Told } from '../told-node.js';
+import type { Contents, IndexChange, Publication } from './commands.js';
+
+export interface CommunityIndexHost {
+  readonly nodeId: string;
+  readonly view: View;
+  readonly lingerMs: number;
+  /** How long what a healed store does not have is still believed. */
+  readonly graceMs: number;
+  readonly onEntry: (entry: Entry, owner: Owner) => void;
+  readonly onGone: (entry: Entry) => void;
+}
+
+/** Publications that wait for the contents that they follow. */
+const BUFFER = 1000;
+
+/**
+ * One community as the store has it: at which version this node knows it, the others' entries, and
+ * what of this node's own has not been written yet. Versions apply contiguously; a gap is read anew.
+ */
+export class CommunityIndex {
+  readonly id: string;
+  readonly #host: CommunityIndexHost;
+  /** The community's place in the view; null while only the last writes are waited for. */
+  told: Told | null;
+  epoch = '';
+  version = -1;
+  /** The contents are known and publications apply. */
+  isLive = false;
+  isReading = false;
+  isWriting = false;
+  /** This node has its lease here. */
+  isClaimed = false;
+  /** The contents are read after the store was away: what is missing may only be late. */
+  isHealing = false;
+  behindSince: number | null = null;
+  /** Not before may dead nodes be swept: the living need time to renew. */
+  sweepFrom = Infinity;
+  /** This node's entries as they are. */
+  readonly mine = new Map<string, Entry>();
+  readonly #pending = new Map<string, Op>();
+  readonly #held = new Map<string, Held>();
+  readonly #owners = new Map<string, Owner>();
+  #buffer: Publication[] = [];
+
+  constructor(told: Told, host: CommunityIndexHost) {
+    this.id = told.id;
+    this.told = told;
+    this.#host = host;
+  }
+
+  // What this node writes.
+
+  put(entry: Entry): void {
+    const key = keyOf(entry);
+    this.mine.set(key, entry);
+    this.#pending.set(key, { op: 'put', entry });
+  }
+
+  remove(entry: Entry, reason: RemoveReason, at: number): void {
+    const key = keyOf(entry);
+    this.mine.delete(key);
+    const { communityId, userId, deviceId } = entry;
+    this.#pending.set(key, { op: 'remove', communityId, userId, deviceId, reason, at });
+  }
+
+  get hasPending(): boolean {
+    return this.#pending.size > 0;
+  }
+
+  /** Everything of this node is to be written again; what went meanwhile is found by reading. */
+  reassert(): void {
+    this.isClaimed = false;
+    this.#pending.clear();
+    for (const [key, entry] of this.mine) this.#pending.set(key, { op: 'put', entry });
+  }
+
+  /** Takes up to so many changes to be written. */
+  takePending(most: number): IndexChange[] {
+    const changes: IndexChange[] = [];
+    for (const [key, op] of this.#pending) {
+      if (changes.length >= most) break;
+      this.#pending.delete(key);
+      changes.push(changeOf(op));
+    }
+    return changes;
+  }
+
+  // What the others write.
+
+  /** True when the contents must be read (again). */
+  onPublication(publication: Publication, t: Instant): boolean {
+    if (!this.isLive) {
+      if (this.isReading && this.#buffer.length < BUFFER) this.#buffer.push(publication);
+      return false;
+    }
+    if (publication.epoch !== this.epoch) {
+      this.isHealing = true;
+      return true;
+    }
+    return !this.#apply(publication, t);
+  }
+
+  #apply({ version, author, changes }: Publication, t: Instant): boolean {
+    if (version > this.version + 1) return false;
+    for (let i = Math.max(0, this.version + 1 - version); i < changes.length; i++) {
+      const { nodeId, op } = changes[i] as Publication['changes'][number];
+      this.version = version + i;
+      const [change] = decodeOps(`[${op}]`) ?? [];
+      if (change === undefined) continue;
+      if (nodeId !== this.#host.nodeId) this.#change(nodeId, change, t);
+      else if (author !== this.#host.nodeId) this.#contradict(change);
+    }
+    return true;
+  }
+
+  /** Somebody took this node for dead. */
+  #contradict(op: Op): void {
+    if (op.op !== 'remove') return;
+    if (this.mine.has(entryKey(op.communityId, op.userId, op.deviceId))) this.reassert();
+  }
+
+  #change(nodeId: string, op: Op, t: Instant): void {
+    const { view, lingerMs, onGone } = this.#host;
+    if (op.op === 'patch') return;
+    if (op.op === 'put') {
+      this.#put(nodeId, op.entry);
+      return;
+    }
+    const field = fieldOf(nodeId, op.userId, op.deviceId);
+    const held = this.#held.get(field);
+    if (held === undefined) return;
+    this.#held.delete(field);
+    if (op.reason === 'moved') view.expect(held, t.now + lingerMs, 'disconnected', op.at);
+    else view.drop(held, op.reason, op.at, false);
+    onGone(held.entry);
+  }
+
+  #put(nodeId: string, entry: Entry): void {
+    if (entry.communityId !== this.id || this.told === null) return;
+    const { view, onEntry } = this.#host;
+    const owner = this.#owner(nodeId);
+    const field = fieldOf(nodeId, entry.userId, entry.deviceId);
+    const held = this.#held.get(field);
+    if (held === undefined) this.#held.set(field, view.add(owner, entry, this.told.index, false));
+    else if (held.entry.rev === entry.rev) return;
+    else view.replace(held, entry, false);
+    onEntry(entry, owner);
+  }
+
+  #owner(nodeId: string): Owner {
+    let owner = this.#owners.get(nodeId);
+    if (owner === undefined) this.#owners.set(nodeId, (owner = new Owner(nodeId)));
+    return owner;
+  }
+
+  /** Takes over what was read. False where publications since then are missing. */
+  onContents({ epoch, version, entries }: Contents, t: Instant): boolean {
+    const { view, nodeId: self, graceMs, onGone } = this.#host;
+    this.isHealing ||= this.epoch !== '' && this.epoch !== epoch;
+    const present = new Set<string>();
+    const own = new Set<string>();
+    for (const { nodeId, entry: text } of entries) {
+      const [entry] = decodeEntries(`[${text}]`) ?? [];
+      if (entry === undefined || entry.communityId !== this.id) continue;
+      if (nodeId === self) {
+        const key = keyOf(entry);
+        own.add(key);
+        // It went while the store could not be told.
+        if (!this.mine.has(key) && !this.#pending.has(key))
+          this.remove(entry, 'disconnected', t.wall);
+        continue;
+      }
+      present.add(fieldOf(nodeId, entry.userId, entry.deviceId));
+      this.#put(nodeId, entry);
+    }
+    for (const [key, entry] of this.mine) {
+      if (!own.has(key) && !this.#pending.has(key) && !this.isWriting) this.put(entry);
+    }
+    for (const [field, held] of this.#held) {
+      if (present.has(field)) continue;
+      this.#held.delete(field);
+      const seenAt = held.entry.lastActiveAt;
+      if (this.isHealing) view.expect(held, t.now + graceMs, 'disconnected', seenAt);
+      else view.drop(held, 'disconnected', seenAt, false);
+      onGone(held.entry);
+    }
+    this.epoch = epoch;
+    this.version = version;
+    this.isLive = true;
+    this.isReading = false;
+    this.isHealing = false;
+    this.behindSince = null;
+    const buffer = this.#buffer;
+    this.#buffer = [];
+    return buffer.every((each) => each.epoch !== epoch || this.#apply(each, t));
+  }
+
+  /** Nodes of which this node holds entries and that are not among the living. */
+  dead(living: ReadonlySet<string>): Set<string> {
+    const dead = new Set<string>();
+    for (const { owner } of this.#held.values()) {
+      if (!living.has(owner.nodeId)) dead.add(owner.nodeId);
+    }
+    return dead;
+  }
+
+  /** Up to so many removals of a dead node's entries, and whether these are all. */
+  removals(
+    nodeId: string,
+    reason: RemoveReason,
+    most: number,
+  ): { changes: IndexChange[]; isAll: boolean } {
+    const changes: IndexChange[] = [];
+    for (const { entry, owner } of this.#held.values()) {
+      if (owner.nodeId !== nodeId) continue;
+      if (changes.length >= most) return { changes, isAll: false };
+      const { communityId, userId, deviceId, lastActiveAt: at } = entry;
+      changes.push(changeOf({ op: 'remove', communityId, userId, deviceId, reason, at }));
+    }
+    return { changes, isAll: true };
+  }
+
+  /** Publications may have been missed: nothing applies until the contents have been read. */
+  halt(): void {
+    this.isLive = false;
+    this.isReading = false;
+    this.#buffer = [];
+  }
+
+  /** Lets go of what the others have. */
+  release(): void {
+    this.halt();
+    this.told = null;
+    this.epoch = '';
+    this.version = -1;
+    for (const held of this.#held.values()) this.#host.view.drop(held, 'left', 0, false);
+    this.#held.clear();
+    this.#owners.clear();
+  }
+}
+
+function fieldOf(nodeId: string, userId: string, deviceId: string): string {
+  return `${nodeId}\0${userId}\0${deviceId}`;
+}
+
+function changeOf(op: Op): IndexChange {
+  const isPut = op.op === 'put';
+  const { userId, deviceId } = isPut ? op.entry : op;
+  return {
+    userId,
+    deviceId,
+    entry: isPut ? JSON.stringify(encodeEntry(op.entry)) : null,
+    isVisible: isPut && !isVeiled(op.entry.veil),
+    op: JSON.stringify(encodeOp(op)),
+  };
+}

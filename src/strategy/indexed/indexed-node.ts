@@ -1,0 +1,401 @@
+import type { Instant } from '../../core/index.js';
+import type { EntryLog } from '../../core/devices.js';
+import { decodeEntries } from '../../core/entry.js';
+import { Owner } from '../../core/roster.js';
+import type { Peer } from '../../core/membership.js';
+import { RollCallAnswers } from '../../core/roll-call.js';
+import type { Message } from '../../core/wire.js';
+import type { EngineOptions } from '../engine.js';
+import { ToldNode, type Told } from '../told-node.js';
+import { fold, type OwnedEntry } from '../user-queries.js';
+import type { Publication, Renewal, StoreCommand, StoreOutcome } from './commands.js';
+import { CommunityIndex, type CommunityIndexHost } from './community-index.js';
+
+/** Changes in one write, and entries in one sweep. */
+const BATCH = 200;
+/** How long a version may be missing before the contents are read again. */
+const GAP_GRACE_MS = 250;
+const FIRST_LIST_WAIT_MS = 1000;
+const GRACE_MS = 5000;
+/** Beats after learning of a community before its dead are swept. */
+const SWEEP_BEATS = 4;
+
+interface Asked {
+  readonly command: StoreCommand;
+  readonly index?: CommunityIndex;
+  readonly fetch?: boolean;
+}
+
+/**
+ * One node under `dual-write` and `redis`: every change of this node's entries is written to an index
+ * outside, which commits it, counts it and publishes it in one step; the told views follow the
+ * publications. Liveness of other nodes' entries is their lease in the index, nothing else.
+ */
+export class IndexedNode extends ToldNode {
+  readonly #readsLocally: boolean;
+  readonly #indexes = new Map<string, CommunityIndex>();
+  readonly #asked = new Map<number, Asked>();
+  readonly #rollCalls = new RollCallAnswers();
+  readonly #host: CommunityIndexHost;
+  readonly #leaseMs: number;
+  /** The store answers. */
+  #isReachable = true;
+  #renewAt = Infinity;
+  #isRenewing = false;
+  protected readonly firstListWaitMs = FIRST_LIST_WAIT_MS;
+
+  constructor(options: EngineOptions, readsLocally: boolean) {
+    super(options);
+    this.#readsLocally = readsLocally;
+    this.#leaseMs = options.downAfterMs + options.lingerMs;
+    this.#host = {
+      nodeId: this.nodeId,
+      view: this.view,
+      lingerMs: options.lingerMs,
+      graceMs: Math.max(options.lingerMs, GRACE_MS),
+      onEntry: (entry, owner) => {
+        this.lamport = Math.max(this.lamport, entry.rev, entry.born);
+        this.devices.onRemote(entry, owner, this.t);
+      },
+      onGone: (entry) => this.devices.onRemoteGone(entry, this.t),
+    };
+  }
+
+  override start(t: Instant): void {
+    super.start(t);
+    this.#renewAt = t.now + this.o.heartbeatMs * this.o.random();
+  }
+
+  override get isDegraded(): boolean {
+    return !this.#isReachable || super.isDegraded;
+  }
+
+  // The store.
+
+  #ask(command: StoreCommand, asked: Omit<Asked, 'command'> = {}): number {
+    const id = this.nextRequest();
+    this.#asked.set(id, { command, ...asked });
+    this.out.push({ kind: 'store', id, command });
+    return id;
+  }
+
+  /** The outcome of a `store` effect. */
+  stored(id: number, outcome: StoreOutcome, t: Instant): void {
+    this.t = t;
+    const asked = this.#asked.get(id);
+    if (asked === undefined) return;
+    this.#asked.delete(id);
+    const { command, index } = asked;
+    if (asked.fetch === true) {
+      this.#fetched(id, command, outcome);
+    } else if (command.kind === 'renew') {
+      this.#isRenewing = false;
+      if (outcome.kind === 'renewed') this.#renewed(outcome.renewals);
+    } else if (index !== undefined) {
+      this.#outcome(index, command, outcome);
+    }
+    if (outcome.kind === 'failed') this.#lost();
+  }
+
+  /** The connection to the store was lost, or is there again. */
+  connected(isConnected: boolean, t: Instant): void {
+    this.t = t;
+    if (!isConnected) this.#lost();
+    // Whether it answers, the next renewal shows.
+    else if (!this.#isReachable) this.#renewAt = t.now;
+  }
+
+  #lost(): void {
+    if (!this.#isReachable) return;
+    this.#isReachable = false;
+    // What changes now is not queued: it is found and written when the store is back.
+    for (const index of this.#indexes.values()) {
+      index.halt();
+      index.isWriting = false;
+      index.isHealing = true;
+    }
+    this.reportDegraded();
+  }
+
+  #found(): void {
+    this.#isReachable = true;
+    for (const index of this.#indexes.values()) {
+      index.reassert();
+      index.sweepFrom = Infinity;
+      this.#watch(index);
+    }
+    this.reportDegraded();
+  }
+
+  // Communities.
+
+  #index(told: Told): CommunityIndex {
+    let index = this.#indexes.get(told.id);
+    if (index === undefined) {
+      index = new CommunityIndex(told, this.#host);
+      this.#indexes.set(told.id, index);
+    }
+    index.told = told;
+    return index;
+  }
+
+  protected learn(told: Told): void {
+    const index = this.#index(told);
+    if (index.isLive || index.isReading || !this.#isReachable) return;
+    this.#watch(index);
+  }
+
+  /** Watches first, then reads: what is published in between waits. */
+  #watch(index: CommunityIndex): void {
+    if (index.told === null) return;
+    index.halt();
+    index.isReading = true;
+    this.#ask({ kind: 'watch', communityId: index.id }, { index });
+  }
+
+  #read(index: CommunityIndex): void {
+    index.halt();
+    index.isReading = true;
+    this.stats.pulls++;
+    this.#ask({ kind: 'read', communityId: index.id }, { index });
+  }
+
+  protected isFresh(told: Told): boolean {
+    return told.known && this.#indexes.get(told.id)?.isLive === true;
+  }
+
+  protected onForget(told: Told): void {
+    const index = this.#indexes.get(told.id);
+    if (index?.told !== told) return;
+    index.release();
+    if (!index.hasPending && !index.isWriting) this.#drop(index);
+  }
+
+  #drop(index: CommunityIndex): void {
+    this.#indexes.delete(index.id);
+    this.#ask({ kind: 'unwatch', communityId: index.id });
+  }
+
+  #outcome(index: CommunityIndex, command: StoreCommand, outcome: StoreOutcome): void {
+    switch (command.kind) {
+      case 'watch':
+        if (outcome.kind === 'done' && index.isReading) this.#read(index);
+        return;
+      case 'read':
+        if (outcome.kind !== 'contents' || !index.isReading || index.told === null) return;
+        this.stats.snapshotsApplied++;
+        if (index.sweepFrom === Infinity) {
+          index.sweepFrom = this.t.now + SWEEP_BEATS * this.o.heartbeatMs;
+        }
+        if (index.onContents(outcome.contents, this.t)) this.settle(index.told, true);
+        else this.#read(index);
+        return;
+      case 'write':
+        this.#written(index, outcome);
+        return;
+      case 'sweep':
+        if (outcome.kind === 'changed') this.#seen(outcome.offline);
+        return;
+      default:
+        return;
+    }
+  }
+
+  #written(index: CommunityIndex, outcome: StoreOutcome): void {
+    index.isWriting = false;
+    if (outcome.kind === 'refused') {
+      // This node was taken for dead: everything of it is written anew, under a new lease.
+      this.stats.fenceDrops++;
+      index.reassert();
+    } else if (outcome.kind === 'changed') {
+      index.isClaimed = true;
+      this.#seen(outcome.offline);
+      if (index.isLive && outcome.standing.epoch !== index.epoch) this.#heal(index);
+    }
+    if (index.told === null && !index.hasPending) this.#drop(index);
+  }
+
+  #heal(index: CommunityIndex): void {
+    index.isHealing = true;
+    index.reassert();
+    this.#read(index);
+  }
+
+  #seen(userIds: readonly string[]): void {
+    if (userIds.length > 0) this.#ask({ kind: 'seen', userIds, at: this.t.wall });
+  }
+
+  /** Something was published about a community. */
+  published(communityId: string, publication: Publication, t: Instant): void {
+    this.t = t;
+    const index = this.#indexes.get(communityId);
+    if (index === undefined || index.told === null) return;
+    this.stats.deltasApplied++;
+    if (!index.onPublication(publication, t)) return;
+    this.stats.gaps++;
+    if (index.isHealing) this.#heal(index);
+    else this.#read(index);
+  }
+
+  // Leases.
+
+  #renew(): void {
+    this.#renewAt = this.t.now + this.o.heartbeatMs;
+    if (this.#isRenewing) return;
+    this.#isRenewing = true;
+    const communityIds = [...this.#indexes.keys()];
+    this.#ask({ kind: 'renew', communityIds, leaseMs: this.#leaseMs });
+  }
+
+  #renewed(renewals: readonly Renewal[]): void {
+    if (!this.#isReachable) {
+      this.#found();
+      return;
+    }
+    for (const { communityId, epoch, version, isHeld, living } of renewals) {
+      const index = this.#indexes.get(communityId);
+      if (index === undefined) continue;
+      if (index.isClaimed && !isHeld && !index.isWriting) index.reassert();
+      if (!index.isLive) continue;
+      if (epoch !== index.epoch && epoch !== '') {
+        this.#heal(index);
+        continue;
+      }
+      if (version <= index.version) index.behindSince = null;
+      else index.behindSince ??= this.t.now;
+      if (this.t.now >= index.sweepFrom) this.#sweep(index, new Set(living));
+    }
+  }
+
+  #sweep(index: CommunityIndex, living: ReadonlySet<string>): void {
+    for (const nodeId of index.dead(living)) {
+      const reason = this.membership.isFenced(nodeId) ? 'disconnected' : 'node-down';
+      const { changes, isAll } = index.removals(nodeId, reason, BATCH);
+      this.#ask({ kind: 'sweep', communityId: index.id, nodeId, changes, isAll }, { index });
+    }
+  }
+
+  // What this node writes.
+
+  protected log(told: Told): EntryLog {
+    const index = this.#index(told);
+    return {
+      shard: told.index,
+      put: (entry) => index.put(entry),
+      remove: (entry, reason, at) => index.remove(entry, reason, at),
+    };
+  }
+
+  protected get hasOwnWork(): boolean {
+    if (this.#rollCalls.hasWork) return true;
+    if (!this.#isReachable) return false;
+    for (const { hasPending, isWriting } of this.#indexes.values()) {
+      if (hasPending && !isWriting) return true;
+    }
+    return false;
+  }
+
+  protected flushOwn(): void {
+    this.#rollCalls.step((message) => this.send(message));
+    if (this.#isReachable) for (const index of this.#indexes.values()) this.#write(index);
+  }
+
+  #write(index: CommunityIndex): void {
+    if (!index.hasPending || index.isWriting) return;
+    const changes = index.takePending(BATCH);
+    index.isWriting = true;
+    this.stats.deltasSent++;
+    this.stats.flushes++;
+    this.stats.lastFlushOps = changes.length;
+    const { id: communityId } = index;
+    const claim = !index.isClaimed;
+    this.#ask({ kind: 'write', communityId, claim, leaseMs: this.#leaseMs, changes }, { index });
+  }
+
+  protected closeOwn(): void {
+    for (const index of this.#indexes.values()) this.#write(index);
+    const communityIds = [...this.#indexes.keys()];
+    this.#ask({ kind: 'retire', communityIds, afterMs: this.o.lingerMs });
+    this.send({ kind: 'leave', states: [] });
+  }
+
+  // The other nodes, which matter here only as what operators see.
+
+  protected states(): [] {
+    return [];
+  }
+
+  protected onPeerUp(): void {}
+  protected onPeerAway(): void {}
+  protected onPeerHidden(): void {}
+  protected onPeerGone(): void {}
+  protected onPeerForgotten(): void {}
+  protected onHealed(): void {
+    for (const told of this.told.values()) if (told.known) this.settle(told, true);
+  }
+
+  protected onMessage(peer: Peer, message: Message): void {
+    if (message.kind !== 'call') return;
+    const { communityId, request, userIds } = message;
+    const entries = [...(this.#indexes.get(communityId)?.mine.values() ?? [])].filter(
+      ({ userId }) => userIds?.includes(userId) ?? true,
+    );
+    const state = { shard: 0, seq: 0, a: 0, b: 0 };
+    this.#rollCalls.add(peer.nodeId, request, state, entries);
+  }
+
+  // Time.
+
+  protected ownDueAt(): number {
+    let at = this.#renewAt;
+    for (const { behindSince } of this.#indexes.values()) {
+      if (behindSince !== null) at = Math.min(at, behindSince + GAP_GRACE_MS);
+    }
+    return at;
+  }
+
+  protected tickOwn(t: Instant): void {
+    if (t.now >= this.#renewAt) this.#renew();
+    for (const index of this.#indexes.values()) {
+      if (index.behindSince === null || t.now < index.behindSince + GAP_GRACE_MS) continue;
+      index.behindSince = null;
+      this.stats.gaps++;
+      if (index.isLive) this.#read(index);
+    }
+  }
+
+  // Reading.
+
+  fetch(communityId: string, _timeoutMs: number, t: Instant): number {
+    this.t = t;
+    const index = this.#indexes.get(communityId);
+    if (
+      this.#readsLocally &&
+      index?.isLive === true &&
+      this.told.get(communityId)?.known === true
+    ) {
+      const id = this.nextRequest();
+      const users = this.view.list(communityId);
+      this.out.push({ kind: 'fetched', id, complete: !this.isDegraded, users });
+      return id;
+    }
+    return this.#ask({ kind: 'read', communityId }, { fetch: true });
+  }
+
+  #fetched(id: number, command: StoreCommand, outcome: StoreOutcome): void {
+    if (command.kind !== 'read') return;
+    if (outcome.kind !== 'contents') {
+      const users = this.view.list(command.communityId);
+      this.out.push({ kind: 'fetched', id, complete: false, users });
+      return;
+    }
+    const owners = new Map<string, Owner>();
+    const entries: OwnedEntry[] = [];
+    for (const { nodeId, entry: text } of outcome.contents.entries) {
+      let owner = owners.get(nodeId);
+      if (owner === undefined) owners.set(nodeId, (owner = new Owner(nodeId)));
+      for (const entry of decodeEntries(`[${text}]`) ?? []) entries.push({ entry, owner });
+    }
+    this.out.push({ kind: 'fetched', id, complete: !this.isDegraded, users: fold(entries) });
+  }
+}
