@@ -10,6 +10,8 @@ export default defineConfig({
     // Tests name the package as its users do, and run against the source.
     alias: [
       { find: /^rollcall$/, replacement: source('server') },
+      { find: /^rollcall\/client$/, replacement: source('client') },
+      { find: /^rollcall\/react$/, replacement: source('react') },
       { find: /^rollcall\/core$/, replacement: source('core') },
     ],
   },

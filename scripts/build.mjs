@@ -17,7 +17,12 @@ function isStale() {
   if (!existsSync(stamp)) return true;
   const built = statSync(stamp).mtimeMs;
   const sources = ['src', 'web'].filter((folder) => existsSync(join(root, folder)));
-  const files = ['package.json', 'tsconfig.build.json', 'tsconfig.base.json'];
+  const files = [
+    'package.json',
+    'tsconfig.build.json',
+    'tsconfig.build-dom.json',
+    'tsconfig.base.json',
+  ];
   return (
     sources.some((folder) => newest(join(root, folder)) > built) ||
     files.some((file) => statSync(join(root, file)).mtimeMs > built)
@@ -28,6 +33,7 @@ if (!process.argv.includes('--if-stale') || isStale()) {
   console.error('building …');
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   run('tsc', ['-p', 'tsconfig.build.json']);
+  run('tsc', ['-p', 'tsconfig.build-dom.json']);
   if (existsSync(join(root, 'web', 'vite.config.ts'))) {
     run('vite', ['build', '--config', 'web/vite.config.ts', '--logLevel', 'warn']);
   }

@@ -1,6 +1,5 @@
 // npm run check: everything that must hold before a change lands.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { root, tryRun } from './run.mjs';
 
@@ -20,10 +19,10 @@ const STEPS = [
   ['imports', node('check-imports.mjs')],
   ['types', bin('tsc', '-p', 'tsconfig.json')],
   ['types of the core, without DOM and Node', bin('tsc', '-p', 'src/core/tsconfig.json')],
-  ...(existsSync(join(root, 'web'))
-    ? [['types of the page', bin('tsc', '-p', 'web/tsconfig.json')]]
-    : []),
+  ['types of client and hooks', bin('tsc', '-p', 'tsconfig.dom.json')],
+  ['types of the page', bin('tsc', '-p', 'web/tsconfig.json')],
   ['build', node('build.mjs')],
+  ['size of the client', node('check-size.mjs')],
   ['packaging: publint', bin('publint')],
   ['packaging: types', bin('attw', '--pack', '.', '--profile', 'esm-only', '--quiet')],
   ['unused files and exports', bin('knip')],

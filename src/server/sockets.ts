@@ -261,7 +261,8 @@ export class Sockets {
     }
     await this.#checkAuthority(session, identity, communityId);
     this.#enter(session, communityId);
-    return { communityId };
+    // A client leaves what it joined itself, not what it was given by `identify`.
+    return { communityId, isNew };
   }
 
   async #leave(session: Session, _identity: Identified, argument: unknown): Promise<object> {

@@ -1,0 +1,54 @@
+/** What runs together: told once a frame, however much happened. */
+export interface Batch {
+  /** Runs this with all else that comes within the frame, in order. */
+  readonly add: (change: () => void) => void;
+  /** Runs what waits now. */
+  readonly flush: () => void;
+  /** Forgets what waits. */
+  readonly close: () => void;
+}
+
+/** A timer and not an animation frame: pages that are not shown have no frames, and would pile up. */
+const FRAME_MS = 16;
+
+/** Collects changes for a frame, then runs them and calls `tell` once. */
+export function createBatch(tell: () => void): Batch {
+  let waiting: (() => void)[] = [];
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let isRunning = false;
+  let isAsked: boolean;
+
+  const stop = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+  };
+  const flush = (): void => {
+    isAsked = true;
+    if (isRunning) return;
+    stop();
+    isRunning = true;
+    try {
+      do {
+        const changes = waiting;
+        waiting = [];
+        for (const change of changes) change();
+        // What the changes asked for is told now; what listeners ask for needs another round.
+        isAsked = false;
+        tell();
+      } while (isAsked);
+    } finally {
+      isRunning = false;
+    }
+  };
+  return {
+    add: (change) => {
+      waiting.push(change);
+      timer ??= setTimeout(flush, FRAME_MS);
+    },
+    flush,
+    close: () => {
+      stop();
+      waiting = [];
+    },
+  };
+}

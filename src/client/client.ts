@@ -1,0 +1,329 @@
+import { createBatch } from './batch.js';
+import { createCommunity, type Community } from './community.js';
+import type { PresenceDevice } from './device.js';
+import { watchIdle } from './idle.js';
+import { createOwnDevice } from './own-device.js';
+import type {
+  ClientSnapshot,
+  CommunityStore,
+  Data,
+  DevicePatch,
+  PresenceSocket,
+  Refusal,
+  SettableStatus,
+  UpdateResult,
+  UserPresence,
+} from './types.js';
+
+export interface PresenceClientOptions {
+  /** This device, where the application gives it to the server by `device.auth`. Default: the server knows it by the socket's id. */
+  readonly device?: PresenceDevice;
+  /** Who the server says this client is. Default: found out from the first list with this device. */
+  readonly userId?: string;
+  /** Without input for so long, an `active` device says that it is `idle`. Default 300 000 ms; false: never. Only in browsers. */
+  readonly idleAfterMs?: number | false;
+  /** `setTyping(true)` ends by itself after this. Less than the server's `typingTimeoutMs`. Default 4000 ms. */
+  readonly typingMs?: number;
+  /** A community that nobody subscribes to any more is left after this. Default 5000 ms; false: never. */
+  readonly leaveAfterMs?: number | false;
+}
+
+/** Presence over a socket of the application. */
+export interface PresenceClient<Info = Data, Meta = Data> {
+  /** The store of a community; the same one for the same id. */
+  readonly community: (communityId: string) => CommunityStore<Info, Meta>;
+  /** The user in the first community that has them, or undefined while offline in all. */
+  readonly user: (userId: string) => UserPresence<Info, Meta> | undefined;
+  /** The stores that were asked for. */
+  readonly communities: () => readonly CommunityStore<Info, Meta>[];
+  /** The connection and this device. */
+  readonly getSnapshot: () => ClientSnapshot<Meta>;
+  /** Calls the listener after each change of anything, at most once a frame. */
+  readonly subscribe: (listener: () => void) => () => void;
+  /**
+   * Changes this device. The change shows at once, and is taken back should the server refuse it.
+   * Without a connection it is sent when there is one. Never rejects.
+   */
+  readonly update: (patch: DevicePatch<Meta>) => Promise<UpdateResult>;
+  readonly setStatus: (status: SettableStatus) => Promise<UpdateResult>;
+  /** What this device looks at; null for nothing. */
+  readonly setBoard: (boardId: string | null) => Promise<UpdateResult>;
+  /** Call it with true at each keystroke, with false when the text is sent. Sends no more than is needed. */
+  readonly setTyping: (isTyping: boolean) => Promise<UpdateResult>;
+  readonly setMeta: (meta: Meta | null) => Promise<UpdateResult>;
+  /** Takes all listeners off the socket and the page, and ends the timers. The socket stays as it is. */
+  readonly close: () => void;
+}
+
+type Timer = ReturnType<typeof setTimeout> | undefined;
+
+/** A community's store, and how it stands with the server. */
+interface Held extends Community, CommunityStore {
+  readonly listeners: Set<() => void>;
+  /** To be joined on each connection. */
+  isWanted: boolean;
+  /** The server joined it by itself: it is not this client's to leave. */
+  isGiven: boolean;
+  leaving: Timer;
+  retry: Timer;
+}
+
+type Answer = { ok: true; isNew?: boolean } | { ok: false; error: Refusal };
+
+const RETRY_MS = 1000;
+/** How long the server may take to answer. */
+const ANSWER_MS = 10_000;
+const TIMED_OUT: Refusal = { code: 'TIMEOUT', message: 'no answer' };
+const CLOSED: Refusal = { code: 'CLOSED', message: 'the client is closed' };
+/** Refusals that may be another answer a moment later. */
+const PASSING = /RATE_LIMITED|UNAVAILABLE|TIMEOUT/;
+
+/**
+ * Keeps presence over a socket.io-client socket, which the application makes and owns. Make it before
+ * the socket connects, or at any time after.
+ */
+export function createPresenceClient<Info = Data, Meta = Data>(
+  socket: PresenceSocket,
+  options: PresenceClientOptions = {},
+): PresenceClient<Info, Meta> {
+  const { device, leaveAfterMs = 5000, typingMs = 4000 } = options;
+  const held = new Map<string, Held>();
+  const listeners = new Set<() => void>();
+  /** Counts connections: an answer to an earlier one is nothing to this one. */
+  let generation = 0;
+  let isConnected = false;
+  let isClosed = false;
+  let connection: Omit<ClientSnapshot, 'self'> = { state: 'syncing' };
+  let shownConnection = connection;
+  let snapshot: ClientSnapshot;
+
+  const batch = createBatch(() => {
+    const self = own.getSelf();
+    const told: Iterable<() => void>[] = [];
+    // All change before anybody is told, so that nobody sees some of it.
+    for (const one of held.values()) if (one.publish(self)) told.push(one.listeners);
+    if (snapshot.self !== self || shownConnection !== connection) {
+      shownConnection = connection;
+      snapshot = { ...connection, self };
+      told.push([]);
+    }
+    if (told.length === 0) return;
+    for (const group of [...told, listeners]) for (const listener of group) listener();
+  });
+
+  const request = (event: string, argument: unknown, done: (answer: Answer) => void): void => {
+    const asked = generation;
+    if (isClosed) done({ ok: false, error: CLOSED });
+    else if (isConnected) {
+      socket.timeout(ANSWER_MS).emit(event, argument, (failed: unknown, answer: Answer) => {
+        if (asked === generation) done(failed ? { ok: false, error: TIMED_OUT } : answer);
+      });
+    }
+  };
+
+  const own = createOwnDevice({
+    initial: {
+      userId: options.userId,
+      deviceId: device?.deviceId,
+      status: device?.status ?? 'active',
+      boardId: undefined,
+      typing: false,
+      meta: undefined,
+    },
+    send: (patch, done) => request('presenceUpdate', patch, done),
+    onChange: ({ status }) => {
+      if (device) device.status = status;
+      // At once: a field that shows what was typed must not show the old for a frame.
+      batch.flush();
+    },
+  });
+  snapshot = { ...connection, self: own.getSelf() };
+
+  // Communities.
+
+  const hold = (communityId: string): Held => {
+    const known = held.get(communityId);
+    if (known) return known;
+    const one: Held = {
+      ...createCommunity(communityId),
+      communityId,
+      subscribe: (listener) => subscribe(one, listener),
+      listeners: new Set(),
+      isWanted: false,
+      isGiven: false,
+      leaving: undefined,
+      retry: undefined,
+    };
+    held.set(communityId, one);
+    return one;
+  };
+
+  const subscribe = (one: Held, listener: () => void): (() => void) => {
+    clearTimeout(one.leaving);
+    const unlisten = listen(one.listeners, listener);
+    if (!one.isWanted) {
+      one.isWanted = true;
+      join(one);
+    }
+    return () => {
+      if (!unlisten() || one.listeners.size > 0 || leaveAfterMs === false) return;
+      one.leaving = setTimeout(() => leave(one), leaveAfterMs);
+    };
+  };
+
+  const join = (one: Held): void => {
+    request('joinCommunity', one.communityId, (answer) => {
+      if (answer.ok) one.isGiven ||= answer.isNew === false;
+      else if (PASSING.test(answer.error.code)) one.retry = setTimeout(() => join(one), RETRY_MS);
+      else batch.add(() => one.deny(answer.error));
+    });
+  };
+
+  const leave = (one: Held): void => {
+    if (one.isGiven) return;
+    one.isWanted = false;
+    clearTimeout(one.retry);
+    if (isConnected) socket.emit('leaveCommunity', one.communityId);
+    batch.add(one.clear);
+  };
+
+  // What the server says. Arguments beyond those named may follow, and are ignored.
+
+  /** Changes a community, where it is asked for and this connection says so. */
+  const when = (communityId: string, change: (community: Community) => void): void => {
+    if (!isConnected) return;
+    const one = held.get(communityId);
+    if (one?.isWanted) batch.add(() => change(one));
+  };
+  const notice = (user: UserPresence): void => {
+    const { userId, deviceId } = snapshot.self;
+    if (userId !== undefined) return;
+    if (user.devices.some((each) => each.deviceId === deviceId)) own.name(user.userId, deviceId);
+  };
+
+  /** Begins or ends a connection. */
+  const turn = (connected: boolean): void => {
+    const now = Date.now();
+    isConnected = connected;
+    generation++;
+    connection = connected ? { state: 'live' } : { state: 'stale', staleSince: now };
+    batch.add(() => {
+      for (const one of held.values()) one.restart(now);
+    });
+  };
+
+  const put = ({ communityId, userPresence }: UserEvent): void =>
+    when(communityId, (community) => community.put(userPresence));
+
+  const handlers = {
+    connect: () => {
+      turn(true);
+      own.name(snapshot.self.userId, device?.deviceId ?? socket.id);
+      own.connected();
+      for (const one of held.values()) if (one.isWanted) join(one);
+    },
+    disconnect: () => turn(false),
+    connect_error: ({ message }: Error) => {
+      if (socket.active) return;
+      const error = { code: 'HANDSHAKE_REFUSED', message };
+      connection = { state: 'denied', error };
+      batch.add(() => {
+        for (const one of held.values()) one.deny(error);
+      });
+    },
+    globalPresenceSync: (
+      users: UserPresence[],
+      { communityId, complete, nodes }: { communityId: string; complete: boolean; nodes: number },
+    ) => {
+      when(communityId, (community) => {
+        users.forEach(notice);
+        community.list(users, complete, nodes);
+      });
+    },
+    userOnline: put,
+    userUpdated: put,
+    userOffline: ({ communityId, userId }: { communityId: string; userId: string }) =>
+      when(communityId, (community) => community.remove(userId)),
+  };
+  for (const [event, handler] of Object.entries(handlers)) socket.on(event, handler);
+
+  // This device.
+
+  /** It is idle because nobody uses the page, not because somebody said so. */
+  let isAway = false;
+  const { idleAfterMs = 300_000 } = options;
+  const unwatchIdle =
+    idleAfterMs === false
+      ? undefined
+      : watchIdle(idleAfterMs, (isIdle) => {
+          const { status } = snapshot.self;
+          if (isIdle && status === 'active') {
+            isAway = true;
+            void own.change({ status: 'idle' });
+          } else if (!isIdle && isAway) {
+            isAway = false;
+            if (status === 'idle') void own.change({ status: 'active' });
+          }
+        });
+
+  const update = (patch: DevicePatch): Promise<UpdateResult> => {
+    if (patch.status !== undefined) isAway = false;
+    return own.change(patch);
+  };
+  let typingEnds: ReturnType<typeof setTimeout> | undefined;
+  let typingSaidAt = 0;
+  const setTyping = (typing: boolean): Promise<UpdateResult> => {
+    clearTimeout(typingEnds);
+    if (typing) typingEnds = setTimeout(() => void setTyping(false), typingMs);
+    const isSaid = snapshot.self.typing === typing;
+    // The server ends typing by itself, so it is said again from time to time.
+    if (isSaid && (!typing || Date.now() - typingSaidAt < typingMs / 2)) {
+      return Promise.resolve({ ok: true });
+    }
+    typingSaidAt = Date.now();
+    return update({ typing });
+  };
+
+  if (socket.connected) handlers.connect();
+
+  const client: PresenceClient = {
+    community: hold,
+    communities: () => [...held.values()],
+    user: (userId) => [...held.values()].map((one) => one.user(userId)).find(Boolean),
+    getSnapshot: () => snapshot,
+    subscribe: (listener) => listen(listeners, listener),
+    update,
+    setStatus: (status) => update({ status }),
+    setBoard: (boardId) => update({ boardId }),
+    setTyping,
+    setMeta: (meta) => update({ meta }),
+    close: () => {
+      isClosed = true;
+      generation++;
+      isConnected = false;
+      for (const [event, handler] of Object.entries(handlers)) socket.off(event, handler);
+      for (const { leaving, retry } of held.values()) {
+        clearTimeout(leaving);
+        clearTimeout(retry);
+      }
+      clearTimeout(typingEnds);
+      unwatchIdle?.();
+      // Answers whatever still waits.
+      own.connected();
+      batch.close();
+    },
+  };
+  return client as unknown as PresenceClient<Info, Meta>;
+}
+
+/** A listener may be added twice, so each gets a function of its own. The result tells whether it was there. */
+function listen(listeners: Set<() => void>, listener: () => void): () => boolean {
+  const call = (): void => listener();
+  listeners.add(call);
+  return () => listeners.delete(call);
+}
+
+interface UserEvent {
+  readonly communityId: string;
+  readonly userPresence: UserPresence;
+}

@@ -1,0 +1,87 @@
+import type { SettableStatus } from './types.js';
+
+export interface PresenceDeviceOptions {
+  /** Name under which the tab remembers its device. Default `rollcall`. */
+  readonly key?: string;
+  /** Status to start with, where the application remembers one. Default `active`. */
+  readonly status?: SettableStatus;
+}
+
+/** What this tab is to the server: one device, the same over reconnects and reloads. */
+export interface PresenceDevice {
+  /** Final once `ready` has resolved. */
+  readonly deviceId: string;
+  /** Goes into the next handshake, so that somebody invisible does not flash up on reconnecting. */
+  status: SettableStatus;
+  /** Resolves when it is sure that no other tab is this device. At most half a second. */
+  readonly ready: Promise<void>;
+  /**
+   * For the option `auth` of socket.io-client: adds `deviceId`, `session` (which counts this device's
+   * connections) and `status` to what the application sends.
+   */
+  readonly auth: (own?: () => object | Promise<object>) => (send: (auth: object) => void) => void;
+}
+
+/** How long a tab that reloads may take to let go of its device. */
+const HANDOVER_MS = 500;
+
+/**
+ * The device of this tab. It is kept in the tab's session storage, which a duplicated tab copies; a
+ * Web Lock tells the two apart, and the duplicate becomes a device of its own. Where there is no
+ * storage (outside browsers) the device lives as long as the object; where there are no locks (pages
+ * that are not secure) a duplicated tab counts as the same device.
+ */
+export function createPresenceDevice(options: PresenceDeviceOptions = {}): PresenceDevice {
+  const { key = 'rollcall', status = 'active' } = options;
+  let memory: Storage | undefined;
+  let remembered: unknown;
+  try {
+    memory = sessionStorage;
+    remembered = JSON.parse(memory.getItem(key) ?? 'null');
+  } catch {
+    // There is none, the browser forbids it, or the key is somebody else's.
+  }
+  let [deviceId, session] = (remembered ?? [randomId(), 0]) as [string, number];
+  const remember = (): void => memory?.setItem(key, JSON.stringify([deviceId, session]));
+  const locks: LockManager | undefined = globalThis.navigator?.locks;
+  /** Holds the device until the page ends. */
+  const claim = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      locks
+        ?.request(`${key} ${deviceId}`, { signal: AbortSignal.timeout(HANDOVER_MS) }, () => {
+          resolve();
+          return new Promise(() => {});
+        })
+        .catch(reject);
+    });
+  const ready = (memory && locks ? claim() : Promise.resolve())
+    .catch(() => {
+      deviceId = randomId();
+      session = 0;
+      return claim();
+    })
+    .then(remember, remember);
+
+  const device: PresenceDevice = {
+    get deviceId() {
+      return deviceId;
+    },
+    status,
+    ready,
+    auth: (own) => (send) =>
+      void ready
+        .then(() => own?.())
+        .then((given) => {
+          session++;
+          remember();
+          send({ ...given, deviceId, session, status: device.status });
+        }),
+  };
+  return device;
+}
+
+/** Enough chance that no two devices of a user share it, on insecure pages, too. */
+function randomId(): string {
+  const part = (): string => Math.random().toString(36).slice(2, 10);
+  return part() + part();
+}

@@ -1,0 +1,468 @@
+import { afterEach, beforeEach, describe, expect, expectTypeOf, it, vi } from 'vitest';
+import {
+  createPresenceClient,
+  type PresenceClient,
+  type PresenceClientOptions,
+  type PresenceSocket,
+} from 'rollcall/client';
+import type { Socket } from 'socket.io-client';
+import type { PresenceClientToServerEvents, PresenceServerToClientEvents } from 'rollcall';
+import { person, ScriptedSocket } from './scripted-socket.js';
+
+const FRAME = 20;
+let socket: ScriptedSocket;
+let client: PresenceClient;
+
+function start(options: PresenceClientOptions = {}): PresenceClient {
+  client = createPresenceClient(socket, { userId: 'ada', ...options });
+  return client;
+}
+const frame = (): unknown => vi.advanceTimersByTime(FRAME);
+const team = () => client.community('team');
+const ids = (): string[] =>
+  team()
+    .getSnapshot()
+    .users.map(({ userId }) => userId);
+
+/** Connects, subscribes and gets the first list. */
+function live(...users: Parameters<ScriptedSocket['list']>[0]): ReturnType<typeof vi.fn> {
+  const listener = vi.fn();
+  team().subscribe(listener);
+  socket.connect();
+  socket.list(users);
+  frame();
+  listener.mockClear();
+  return listener;
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  socket = new ScriptedSocket();
+});
+afterEach(() => {
+  client.close();
+  vi.useRealTimers();
+});
+
+describe('a community', () => {
+  it('is syncing, then live with its list', () => {
+    start();
+    expect(team().getSnapshot()).toEqual({
+      communityId: 'team',
+      state: 'syncing',
+      users: [],
+      count: 0,
+      complete: false,
+      nodes: 0,
+    });
+    live(person('ada'), person('ben'));
+    expect(team().getSnapshot()).toMatchObject({
+      state: 'live',
+      count: 2,
+      complete: true,
+      nodes: 2,
+    });
+    expect(team().user('ben')).toBe(team().getSnapshot().users[1]);
+    expect(team().user('cleo')).toBeUndefined();
+    expect(client.user('ben')).toBe(team().user('ben'));
+  });
+
+  it('is joined by the first listener, left some time after the last', () => {
+    start();
+    socket.connect();
+    const ends = [team().subscribe(() => {}), team().subscribe(() => {})];
+    expect(socket.sent.map(({ event }) => event)).toEqual(['joinCommunity']);
+    socket.last('joinCommunity').answer({ ok: true, isNew: true });
+    socket.list([person('ada')]);
+    frame();
+    for (const end of ends) end();
+    vi.advanceTimersByTime(4000);
+    // Back before it was left: nothing was sent, nothing was lost.
+    const end = team().subscribe(() => {});
+    vi.advanceTimersByTime(10_000);
+    expect(socket.sent).toHaveLength(1);
+    expect(ids()).toEqual(['ada']);
+    end();
+    end();
+    vi.advanceTimersByTime(5000);
+    expect(socket.last('leaveCommunity').argument).toBe('team');
+    frame();
+    expect(team().getSnapshot()).toMatchObject({ state: 'syncing', count: 0 });
+    // What was on its way does not count any more.
+    socket.list([person('ada'), person('ben')]);
+    socket.online(person('cleo'));
+    frame();
+    expect(team().getSnapshot()).toMatchObject({ state: 'syncing', count: 0 });
+  });
+
+  it('is not left when the server joined it by itself', () => {
+    start();
+    socket.connect();
+    const end = team().subscribe(() => {});
+    socket.last('joinCommunity').answer({ ok: true, isNew: false });
+    socket.list([person('ada')]);
+    end();
+    vi.advanceTimersByTime(60_000);
+    expect(socket.of('leaveCommunity')).toEqual([]);
+    socket.online(person('ben'));
+    frame();
+    expect(ids()).toEqual(['ada', 'ben']);
+  });
+
+  it('follows the events and keeps what did not change', () => {
+    start();
+    live(person('ada'), person('ben', {}, { name: 'Ben', tags: ['a'] }), person('cleo'));
+    const [, ben, cleo] = team().getSnapshot().users;
+    socket.updated(person('ben', { status: 'busy' }, { name: 'Ben', tags: ['a'] }));
+    socket.online(person('dan'));
+    socket.offline('ada');
+    frame();
+    expect(ids()).toEqual(['ben', 'cleo', 'dan']);
+    const [benNow, cleoNow] = team().getSnapshot().users;
+    expect(benNow).not.toBe(ben);
+    expect(benNow?.status).toBe('busy');
+    expect(benNow?.info).toBe(ben?.info);
+    expect(cleoNow).toBe(cleo);
+  });
+
+  it('keeps its snapshot when a new list says the same', () => {
+    start();
+    const listener = live(person('ada'), person('ben', {}, { name: 'Ben' }));
+    const before = team().getSnapshot();
+    socket.list([person('ada'), person('ben', {}, { name: 'Ben' })]);
+    socket.online(person('cleo'));
+    socket.offline('cleo');
+    frame();
+    expect(team().getSnapshot()).toBe(before);
+    expect(listener).not.toHaveBeenCalled();
+  });
+
+  it('tells once a frame, however many events came', () => {
+    start();
+    const listener = live(person('ada'));
+    const any = vi.fn();
+    client.subscribe(any);
+    for (let i = 0; i < 1000; i++) socket.online(person(`u${i}`));
+    expect(team().getSnapshot().count).toBe(1);
+    expect(listener).not.toHaveBeenCalled();
+    frame();
+    expect(listener).toHaveBeenCalledTimes(1);
+    expect(any).toHaveBeenCalledTimes(1);
+    expect(team().getSnapshot().count).toBe(1001);
+  });
+
+  it('ignores what comes before its list, on each connection', () => {
+    start();
+    team().subscribe(() => {});
+    socket.connect();
+    socket.online(person('ghost'));
+    socket.list([person('ada'), person('ben')]);
+    frame();
+    expect(ids()).toEqual(['ada', 'ben']);
+    socket.drop();
+    // Recovery of the connection: what was missed comes before `connect`, even a list.
+    socket.list([person('ghost')]);
+    socket.offline('ben');
+    socket.connect();
+    socket.offline('ada');
+    frame();
+    expect(team().getSnapshot()).toMatchObject({ state: 'stale', count: 2 });
+    socket.list([person('ada')]);
+    frame();
+    expect(team().getSnapshot()).toMatchObject({ state: 'live', count: 1 });
+  });
+
+  it('is stale without a connection: the last list stays, and says since when', () => {
+    start();
+    live(person('ada'), person('ben'));
+    vi.setSystemTime(1_000_000);
+    socket.drop();
+    frame();
+    expect(team().getSnapshot()).toMatchObject({
+      state: 'stale',
+      staleSince: 1_000_000,
+      count: 2,
+      complete: false,
+    });
+    expect(client.getSnapshot()).toMatchObject({ state: 'stale', staleSince: 1_000_000 });
+    vi.advanceTimersByTime(500);
+    socket.connect();
+    frame();
+    // Connected, and not yet caught up.
+    expect(client.getSnapshot().state).toBe('live');
+    expect(team().getSnapshot()).toMatchObject({ state: 'stale', staleSince: 1_000_000 });
+    expect(socket.of('joinCommunity')).toHaveLength(2);
+    socket.list([person('ada')]);
+    frame();
+    expect(team().getSnapshot()).toMatchObject({ state: 'live', count: 1 });
+    expect(team().getSnapshot().staleSince).toBeUndefined();
+  });
+
+  it('does not drop anybody on an incomplete list after a reconnect', () => {
+    start();
+    live(person('ada'), person('ben'), person('cleo'));
+    socket.drop();
+    socket.connect();
+    socket.list([person('ada', { status: 'busy' })], { complete: false });
+    frame();
+    expect(team().getSnapshot()).toMatchObject({ state: 'live', complete: false, count: 3 });
+    expect(team().user('ben')).toBeDefined();
+    // What this connection says of them counts.
+    socket.updated(person('ben', { status: 'idle' }));
+    socket.offline('cleo');
+    frame();
+    expect(ids().sort()).toEqual(['ada', 'ben']);
+    expect(team().user('ben')?.status).toBe('idle');
+    socket.list([person('ada')]);
+    frame();
+    expect(team().getSnapshot()).toMatchObject({ complete: true, count: 1 });
+  });
+
+  it('is denied when the server refuses, and asked for again on the next connection', () => {
+    start();
+    team().subscribe(() => {});
+    socket.connect();
+    const error = { code: 'NOT_AUTHORIZED', message: 'this community is not open to you' };
+    socket.last('joinCommunity').answer({ ok: false, error });
+    frame();
+    expect(team().getSnapshot()).toMatchObject({ state: 'denied', error, count: 0 });
+    socket.drop();
+    socket.connect();
+    socket.last('joinCommunity').answer({ ok: true, isNew: true });
+    socket.list([person('ada')]);
+    frame();
+    expect(team().getSnapshot()).toMatchObject({ state: 'live', count: 1 });
+    expect(team().getSnapshot().error).toBeUndefined();
+  });
+
+  it('asks again after a refusal that passes', () => {
+    start();
+    team().subscribe(() => {});
+    socket.connect();
+    const error = { code: 'RATE_LIMITED', message: 'later' };
+    socket.last('joinCommunity').answer({ ok: false, error });
+    vi.advanceTimersByTime(1000);
+    expect(socket.of('joinCommunity')).toHaveLength(2);
+    socket.last('joinCommunity').timeOut();
+    vi.advanceTimersByTime(1000);
+    expect(socket.of('joinCommunity')).toHaveLength(3);
+    expect(team().getSnapshot().state).toBe('syncing');
+  });
+
+  it('is denied when the handshake is refused, and starts again after', () => {
+    start();
+    live(person('ada'));
+    socket.drop();
+    socket.refuse('the token has expired');
+    frame();
+    const error = { code: 'HANDSHAKE_REFUSED', message: 'the token has expired' };
+    expect(client.getSnapshot()).toMatchObject({ state: 'denied', error });
+    expect(team().getSnapshot()).toMatchObject({ state: 'denied', error, count: 0 });
+    socket.connect();
+    frame();
+    expect(client.getSnapshot().state).toBe('live');
+    expect(team().getSnapshot().state).toBe('syncing');
+  });
+});
+
+describe('this device', () => {
+  const knownDevice = () => ({
+    device: {
+      status: 'active' as const,
+      deviceId: 'ada-1',
+      ready: Promise.resolve(),
+      auth: () => () => {},
+    },
+  });
+
+  it('shows a change at once, everywhere, and keeps it when the server agrees', async () => {
+    const options = knownDevice();
+    start(options);
+    const listener = live(person('ada'), person('ben'));
+    const done = client.update({ status: 'busy', boardId: 'roadmap' });
+    expect(listener).toHaveBeenCalledTimes(1);
+    expect(client.getSnapshot().self).toMatchObject({ status: 'busy', boardId: 'roadmap' });
+    expect(team().user('ada')).toMatchObject({
+      status: 'busy',
+      devices: [{ status: 'busy', boardId: 'roadmap' }],
+    });
+    expect(socket.last('presenceUpdate').argument).toEqual({ status: 'busy', boardId: 'roadmap' });
+    socket.last('presenceUpdate').answer({ ok: true });
+    expect(await done).toEqual({ ok: true });
+    // The server's older word does not undo it.
+    socket.updated(person('ada', { typing: false }));
+    frame();
+    expect(team().user('ada')?.status).toBe('busy');
+    expect(options.device.status).toBe('busy');
+  });
+
+  it('takes back what is refused, and no more', async () => {
+    start(knownDevice());
+    live(person('ada'));
+    const first = client.setBoard('roadmap');
+    const second = client.setMeta({ huge: true });
+    const third = client.setStatus('idle');
+    const error = { code: 'LIMIT_EXCEEDED', message: 'meta is too large' };
+    socket.of('presenceUpdate')[0]?.answer({ ok: true });
+    socket.of('presenceUpdate')[1]?.answer({ ok: false, error });
+    expect(await second).toEqual({ ok: false, error });
+    expect(client.getSnapshot().self).toMatchObject({ boardId: 'roadmap', status: 'idle' });
+    expect(client.getSnapshot().self.meta).toBeUndefined();
+    expect(team().user('ada')?.devices[0]?.meta).toBeUndefined();
+    socket.of('presenceUpdate')[2]?.timeOut();
+    expect(await third).toMatchObject({ ok: false, error: { code: 'TIMEOUT' } });
+    expect(client.getSnapshot().self.status).toBe('active');
+    expect(await first).toEqual({ ok: true });
+  });
+
+  it('sends without a connection later, and everything again on a new one', async () => {
+    start(knownDevice());
+    const early = client.setStatus('busy');
+    expect(client.getSnapshot().self.status).toBe('busy');
+    expect(socket.sent).toEqual([]);
+    live(person('ada'));
+    expect(socket.of('presenceUpdate').map(({ argument }) => argument)).toEqual([
+      { status: 'busy' },
+    ]);
+    socket.last('presenceUpdate').answer({ ok: true });
+    expect(await early).toEqual({ ok: true });
+    const cut = client.setBoard('roadmap');
+    const lost = socket.last('presenceUpdate');
+    socket.drop();
+    lost.timeOut();
+    socket.connect();
+    const again = socket.of('presenceUpdate').slice(-2);
+    expect(again.map(({ argument }) => argument)).toEqual([
+      { status: 'busy' },
+      { boardId: 'roadmap' },
+    ]);
+    again[1]?.answer({ ok: true });
+    expect(await cut).toEqual({ ok: true });
+  });
+
+  it('finds out who it is from the first list', () => {
+    client = createPresenceClient(socket, knownDevice());
+    expect(client.getSnapshot().self.userId).toBeUndefined();
+    live(person('ben'), person('ada'));
+    expect(client.getSnapshot().self).toMatchObject({ userId: 'ada', deviceId: 'ada-1' });
+    void client.setStatus('idle');
+    expect(team().user('ada')?.status).toBe('idle');
+    expect(team().user('ben')?.status).toBe('active');
+  });
+
+  it('stays as it is for the user’s other devices', () => {
+    start(knownDevice());
+    const phone = { deviceId: 'phone', status: 'idle', connectedAt: 1, lastActiveAt: 1 } as const;
+    const ada = person('ada');
+    live({ ...ada, devices: [...ada.devices, phone] });
+    void client.setStatus('idle');
+    expect(team().user('ada')).toMatchObject({ status: 'idle' });
+    void client.setStatus('invisible');
+    // The user's own list shows them to themselves; being invisible is known of the device.
+    expect(client.getSnapshot().self.status).toBe('invisible');
+    expect(team().user('ada')?.devices[1]).toEqual(phone);
+  });
+
+  it('says typing once, again before the server forgets it, and ends it by itself', () => {
+    start(knownDevice());
+    live(person('ada'));
+    for (let i = 0; i < 30; i++) {
+      void client.setTyping(true);
+      vi.advanceTimersByTime(100);
+    }
+    expect(socket.of('presenceUpdate').map(({ argument }) => argument)).toEqual([
+      { typing: true },
+      { typing: true },
+    ]);
+    vi.advanceTimersByTime(4000);
+    expect(socket.last('presenceUpdate').argument).toEqual({ typing: false });
+    void client.setTyping(false);
+    expect(socket.of('presenceUpdate')).toHaveLength(3);
+  });
+});
+
+it('works over a socket that is connected already', () => {
+  socket.connect();
+  start();
+  expect(client.getSnapshot()).toMatchObject({ state: 'live', self: { deviceId: 'socket-1' } });
+  team().subscribe(() => {});
+  expect(socket.last('joinCommunity').argument).toBe('team');
+});
+
+it('tells what a listener changes in another round, to everybody', () => {
+  start();
+  live(person('ada', { deviceId: 'socket-1' }));
+  const seen: string[] = [];
+  team().subscribe(() => {
+    seen.push(`first ${client.getSnapshot().self.status} ${team().user('ada')?.status}`);
+    if (client.getSnapshot().self.status === 'idle') void client.setStatus('busy');
+  });
+  team().subscribe(() => seen.push(`second ${team().user('ada')?.status}`));
+  void client.setStatus('idle');
+  expect(seen).toEqual(['first idle idle', 'second idle', 'first busy busy', 'second busy']);
+});
+
+it('goes on after a listener that throws', () => {
+  start();
+  live(person('ada'));
+  const end = team().subscribe(() => {
+    throw new Error('not mine');
+  });
+  socket.online(person('ben'));
+  expect(frame).toThrow('not mine');
+  end();
+  socket.online(person('cleo'));
+  frame();
+  expect(ids()).toEqual(['ada', 'ben', 'cleo']);
+});
+
+it('leaves nothing behind when it is closed', async () => {
+  start();
+  live(person('ada'));
+  const waiting = client.setBoard('roadmap');
+  socket.online(person('ben'));
+  void client.setTyping(true);
+  client.close();
+  expect(socket.listenerCount).toBe(0);
+  expect(vi.getTimerCount()).toBe(0);
+  expect(await waiting).toMatchObject({ ok: false, error: { code: 'CLOSED' } });
+  expect(await client.setStatus('busy')).toMatchObject({ ok: false, error: { code: 'CLOSED' } });
+  const sent = socket.sent.length;
+  socket.connect();
+  expect(socket.sent).toHaveLength(sent);
+});
+
+it('takes a diff of 1,000 users into a list of 10,000 within a frame', () => {
+  vi.useRealTimers();
+  start();
+  team().subscribe(() => {});
+  socket.connect();
+  const everybody = Array.from({ length: 10_000 }, (_, i) =>
+    person(`u${i}`, {}, { name: `U${i}` }),
+  );
+  const changed = everybody.slice(0, 1000).map((user) => ({ ...user, status: 'busy' as const }));
+  socket.list(everybody);
+  let best = Infinity;
+  // The best of a few: other work on this machine is not what is measured.
+  for (let round = 0; round < 5; round++) {
+    for (const user of changed) socket.updated({ ...user, lastActiveAt: round + 2 });
+    const started = performance.now();
+    void client.setBoard(`board ${round}`);
+    best = Math.min(best, performance.now() - started);
+    expect(team().user('u7')?.lastActiveAt).toBe(round + 2);
+  }
+  expect(team().getSnapshot().count).toBe(10_000);
+  expect(best).toBeLessThan(1000 / 60);
+});
+
+it('takes a socket of socket.io-client, typed or not, and is typed by info and meta', () => {
+  start();
+  type Typed = Socket<PresenceServerToClientEvents, PresenceClientToServerEvents>;
+  expectTypeOf<Socket>().toExtend<PresenceSocket>();
+  expectTypeOf<Typed>().toExtend<PresenceSocket>();
+  const typed = client as unknown as PresenceClient<{ name: string }, { cursor: number }>;
+  const user = typed.community('team').getSnapshot().users[0];
+  expectTypeOf(user?.info).toEqualTypeOf<{ name: string } | undefined>();
+  expectTypeOf(user?.devices[0]?.meta).toEqualTypeOf<{ cursor: number } | undefined>();
+  expectTypeOf(typed.setMeta).parameter(0).toEqualTypeOf<{ cursor: number } | null>();
+});
