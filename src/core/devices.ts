@@ -72,6 +72,8 @@ interface Membership {
   held: Held | null;
   /** The same device is connected elsewhere more recently; this node's socket does not count. */
   shadowed: boolean;
+  /** The entry elsewhere on whose account the sockets here had to show life. */
+  rival: string;
   /** 0, or when the entry ends because no socket holds it. */
   lingerUntil: number;
   lingerReason: OfflineReason;
@@ -93,6 +95,9 @@ type Due =
   | { readonly type: 'linger'; readonly membership: Membership }
   | { readonly type: 'typing'; readonly device: Device }
   | { readonly type: 'proof'; readonly socket: LocalSocket };
+
+/** How long a socket has to show life when the same device appears elsewhere. */
+const CONTEST_MS = 2000;
 
 export type DropReason = 'left' | 'disconnected' | 'timeout';
 
@@ -238,6 +243,7 @@ export class Devices {
         entry: null,
         held: null,
         shadowed: false,
+        rival: '',
         lingerUntil: 0,
         lingerReason: 'disconnected',
         lingerQueued: false,
@@ -524,9 +530,23 @@ export class Devices {
     const membership = device?.memberships.get(entry.communityId);
     if (membership === undefined || membership.entry === null || owner.hidden) return;
     if (!isLater(entry, owner.nodeId, membership.entry, this.#host.self.nodeId)) return;
+    if (entry.session === membership.entry.session && this.#isHeld(membership)) {
+      // Only the client's own count proves which connection is the later one: stamps of nodes that
+      // could not hear each other do not. Whichever socket is alive counts.
+      const rival = `${owner.nodeId}/${entry.born}`;
+      if (membership.rival === rival) return;
+      membership.rival = rival;
+      this.prove(membership.sockets, t, Math.min(this.#host.proofMs, CONTEST_MS));
+      return;
+    }
     this.#exit(membership, 'moved', t);
     if (membership.sockets.size === 0) this.#end(membership);
     else membership.shadowed = true;
+  }
+
+  #isHeld(membership: Membership): boolean {
+    for (const id of membership.sockets) if (this.#sockets.get(id)?.lost === false) return true;
+    return false;
   }
 
   /** An entry of another node is gone: a socket here that it stood in for may take over again. */
@@ -541,13 +561,14 @@ export class Devices {
   // Proof of life.
 
   /** Asks these sockets to show life; whoever does not in time counts as disconnected. */
-  prove(socketIds: Iterable<string>, t: Instant): void {
+  prove(socketIds: Iterable<string>, t: Instant, withinMs = this.#host.proofMs): void {
     const asked: string[] = [];
     for (const id of socketIds) {
       const socket = this.#sockets.get(id);
       if (socket === undefined || socket.lost) continue;
-      if (socket.proofUntil === 0) {
-        socket.proofUntil = t.now + this.#host.proofMs;
+      const until = t.now + withinMs;
+      if (socket.proofUntil === 0 || socket.proofUntil > until) {
+        socket.proofUntil = until;
         this.#due.push(socket.proofUntil, { type: 'proof', socket });
       }
       asked.push(id);
@@ -570,15 +591,25 @@ export class Devices {
       }
       membership.lingerUntil = 0;
       if (membership.entry !== null) continue;
-      const user = this.#host.view.get(communityId)?.users.get(device.userId);
-      const elsewhere = user?.held.some(
-        (held) => held.entry.deviceId === device.deviceId && !held.owner.hidden && held.until === 0,
-      );
-      if (elsewhere === true) continue;
+      if (this.#isElsewhere(membership)) continue;
       membership.shadowed = false;
       device.born = this.#host.stamp();
       this.#enter(membership, t);
     }
+  }
+
+  /** Whether another node holds the same device in the same community. */
+  #isElsewhere({ device, communityId, held: own }: Membership): boolean {
+    const user = this.#host.view.get(communityId)?.users.get(device.userId);
+    return (
+      user?.held.some(
+        (held) =>
+          held !== own &&
+          held.entry.deviceId === device.deviceId &&
+          !held.owner.hidden &&
+          held.until === 0,
+      ) === true
+    );
   }
 
   // Time.
@@ -639,7 +670,13 @@ export class Devices {
     }
     socket.lost = true;
     for (const communityId of socket.communities) {
-      this.#release(socket, communityId, 'timeout', t);
+      const membership = socket.device.memberships.get(communityId);
+      if (membership?.sockets.size === 1 && this.#isElsewhere(membership)) {
+        this.#exit(membership, 'moved', t);
+        membership.shadowed = true;
+      } else {
+        this.#release(socket, communityId, 'timeout', t);
+      }
     }
   }
 }

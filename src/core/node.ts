@@ -72,6 +72,8 @@ export interface NodeOptions {
   /** How long a shard is kept after the last need of it. */
   readonly dropDelayMs?: number;
   readonly proofMs?: number;
+  /** More changes than this at once (and than a share of the roster) are told as a new list. */
+  readonly stormChanges?: number;
   readonly maxMessageBytes?: number;
   readonly snapshotPieceEntries?: number;
   readonly snapshotPieceBytes?: number;
@@ -249,6 +251,7 @@ export class PresenceNode {
         isComplete: (shard) => this.#isComplete(shard),
         isLocal: (userId, communityId) => this.#devices.isLocal(userId, communityId),
         activateAll: o.interest === 'all',
+        stormChanges: o.stormChanges,
       },
       this.#out,
     );

@@ -34,9 +34,10 @@ export interface ViewHost {
   isLocal(userId: string, communityId: string): boolean;
   /** Fold every community, whether somebody here needs it or not. */
   readonly activateAll: boolean;
+  /** Above this many changes at once, or `STORM_SHARE` of the roster, a list replaces the events. Default 50. */
+  readonly stormChanges?: number | undefined;
 }
 
-/** Above this many changes at once, or `STORM_SHARE` of the roster, a new list replaces the events. */
 const STORM_CHANGES = 50;
 const STORM_SHARE = 0.2;
 
@@ -374,7 +375,10 @@ export class View {
     if (community.storm.length === 0) {
       // Sockets that must start over hold everything else back: they would miss a base.
       if (relisting.size > 0 || community.dirty.length === 0) return units;
-      const many = Math.max(STORM_CHANGES, community.online * STORM_SHARE);
+      const many = Math.max(
+        this.#host.stormChanges ?? STORM_CHANGES,
+        community.online * STORM_SHARE,
+      );
       if (community.dirty.length > many) {
         community.storm = community.dirty;
         community.dirty = [];

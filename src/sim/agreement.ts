@@ -40,6 +40,15 @@ export function demandAgreement(world: World): void {
     return;
   }
   world.stats.convergenceMs = agreedAt - durationMs;
+  // Nobody has typed since before the faults ended.
+  for (const node of world.living) {
+    for (const { id } of node.core?.inspect().view.communities ?? []) {
+      for (const { userId, devices } of node.engine.onlineUsers(id)) {
+        if (!devices.some((device) => device.typing === true)) continue;
+        world.fail(`I7: ${userId} types for ever at ${node.engine.nodeId}`);
+      }
+    }
+  }
 }
 
 /** Why nodes, clients and the truth do not agree, or undefined. */

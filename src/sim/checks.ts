@@ -1,4 +1,10 @@
-import type { Audience, NodeDownReason, PresenceEvent, UserPresence } from '../core/types.js';
+import type {
+  Audience,
+  ListInfo,
+  NodeDownReason,
+  PresenceEvent,
+  UserPresence,
+} from '../core/types.js';
 import { saysTheSame } from '../core/roster.js';
 import { decodeMessage } from '../core/wire.js';
 import type { SimNode, SimSocket } from './cluster.js';
@@ -40,10 +46,14 @@ export class Checks {
     }
   }
 
-  /** I10, I11: who may not be announced as offline. */
+  /** I10, I11, I15: who may not be announced. */
   onEvent(node: SimNode, event: PresenceEvent, audience: Audience): void {
     this.#count();
-    if (event.type !== 'userOffline' || audience === 'own') return;
+    if (audience === 'own') return;
+    if (event.type !== 'userOffline') {
+      this.#demandVisible(node, event.userId, event.communityId);
+      return;
+    }
     const { userId, communityId } = event;
     const { nodeId } = node.engine;
     if (node.engine.isDegraded && !node.hosted.has(userId)) {
@@ -64,7 +74,7 @@ export class Checks {
     // is connected is announced offline, whatever is lost.
     const { faults, loss, lingerMs } = this.#world.options;
     if (faults.partition || faults.oneWay || faults.link || faults.pause || faults.stall) return;
-    if (faults.halfOpen) return;
+    if (faults.halfOpen || faults.corrupt) return;
     if (!faults.crash || (lingerMs >= SETTLED_MS && loss === 0 && !faults.outage)) {
       this.#fail(
         `I10: ${userId} is announced offline at ${nodeId}, but ${connected.deviceId} is connected`,
@@ -72,13 +82,54 @@ export class Checks {
     }
   }
 
-  /** I14: whoever gets a list is in it. */
-  onList(socket: SimSocket, communityId: string, users: readonly UserPresence[]): void {
+  /** I14, I15, I21: who must be in a list, and who must not. */
+  onList(socket: SimSocket, users: readonly UserPresence[], info: ListInfo): void {
     this.#count();
-    if (socket.halfOpen) return;
+    const { communityId } = info;
     const { userId } = socket.client;
-    if (!users.some((user) => user.userId === userId)) {
+    const listed = new Set(users.map((user) => user.userId));
+    if (!socket.halfOpen && !listed.has(userId)) {
       this.#fail(`I14: ${userId} is not in the list that ${socket.id} got of ${communityId}`);
+    }
+    for (const id of listed) if (id !== userId) this.#demandVisible(socket.host, id, communityId);
+    if (info.complete) this.#demandComplete(socket, listed, communityId);
+  }
+
+  /** I15: what a user has hidden on this node is not told by it. */
+  #demandVisible(node: SimNode, userId: string, communityId: string): void {
+    for (const client of this.#world.clients) {
+      if (client.userId !== userId || client.hiding?.node !== node || node.core === undefined) {
+        continue;
+      }
+      // Visibility travels with the entries: a device that is not in the community cannot hide there.
+      if (client.socket?.rooms.has(communityId) !== true) continue;
+      if (this.#world.now - client.hiding.since <= this.#world.options.flushMs + 1000) continue;
+      this.#fail(
+        `I15: ${userId} is invisible, but told by ${node.engine.nodeId} in ${communityId}`,
+      );
+    }
+  }
+
+  /** I21: a list that says it is complete holds everybody whom a sound network could have told of. */
+  #demandComplete(socket: SimSocket, listed: ReadonlySet<string>, communityId: string): void {
+    const { faults, loss, drift } = this.#world.options;
+    if (loss > 0 || drift > 0 || faults.partition || faults.oneWay || faults.link) return;
+    if (faults.outage || faults.lateSubscribe || faults.pause || faults.stall || faults.corrupt)
+      return;
+    for (const other of this.#world.clients) {
+      const there =
+        other.socket !== null &&
+        !other.hasBeenInvisible &&
+        this.#world.now - other.socket.since > SETTLED_MS &&
+        other.socket.rooms.has(communityId);
+      const hides = this.#world.clients.some(
+        (client) => client.userId === other.userId && client.hasBeenInvisible,
+      );
+      if (there && !hides && !listed.has(other.userId)) {
+        this.#fail(
+          `I21: a complete list of ${communityId} for ${socket.id} misses ${other.userId}`,
+        );
+      }
     }
   }
 
@@ -134,6 +185,8 @@ export class Checks {
     const { nodeId } = node.engine;
     const { peers, view, shards } = core.inspect();
     const hosted = new Set(shards);
+    // Spoilt deltas make wrong replicas on purpose: then only the end counts.
+    const { corrupt } = this.#world.options.faults;
     for (const peer of peers) {
       for (const [shard, replica] of peer.replicas) {
         if (!hosted.has(shard)) this.#fail(`I13: ${nodeId} keeps shard ${shard} without need`);
@@ -144,6 +197,7 @@ export class Checks {
           if (have === last.have && digest.equals(last.a, last.b)) continue;
         }
         this.#count();
+        if (corrupt) continue;
         const wrong = this.#history.check(replica);
         if (wrong !== undefined) this.#fail(`${wrong} (at ${nodeId})`);
         node.checked.set(replica, { have, a: digest.a, b: digest.b });
@@ -163,7 +217,8 @@ export class Checks {
       this.#fail(`I13: ${gauges.bufferedDeltas} deltas are buffered`);
     }
     if (gauges.waiting > 20 * devices + 20) this.#fail(`I13: ${gauges.waiting} deadlines wait`);
-    if (core.stats.divergences > 0) this.#fail(`I3: ${nodeId} found a wrong merge by its digest`);
+    if (core.stats.divergences > 0 && !corrupt)
+      this.#fail(`I3: ${nodeId} found a wrong merge by its digest`);
   }
 
   /** I6: what each client has folded is what its node has told. */

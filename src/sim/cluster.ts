@@ -43,6 +43,8 @@ export interface SimClient {
   online: boolean;
   connections: number;
   hasBeenInvisible: boolean;
+  /** Its latest word on visibility, while nothing else of its user has happened since. */
+  hiding: { readonly node: SimNode; readonly since: number } | null;
 }
 
 export interface SimSocket {

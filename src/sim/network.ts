@@ -24,6 +24,8 @@ export interface NetworkStats {
   sent: number;
   dropped: number;
   duplicated: number;
+  /** Deltas that arrived as others than were sent. */
+  spoilt: number;
 }
 
 export class Network {
@@ -98,6 +100,14 @@ export class Network {
       this.#stats.duplicated++;
       this.#carry(from, to, now, arrive);
     }
+  }
+
+  /** Where the plan says so, now and then a delta arrives empty under its own number: a defect that only the digest shows. */
+  spoil(data: string): string {
+    if (!this.#o.faults.corrupt || !data.includes('"k":"delta"')) return data;
+    if (!this.random.chance(0.03)) return data;
+    this.#stats.spoilt++;
+    return `${data.slice(0, data.lastIndexOf('\n'))}\n[]`;
   }
 
   #carry(from: SimNode, to: SimNode, now: number, arrive: () => void): void {

@@ -43,6 +43,7 @@ export const FAULTS = [
   'sameName',
   'lateSubscribe',
   'slowClient',
+  'corrupt',
 ] as const;
 
 export type Fault = (typeof FAULTS)[number];

@@ -98,6 +98,7 @@ export class World {
       online: false,
       connections: 0,
       hasBeenInvisible: false,
+      hiding: null,
     }));
   }
 
@@ -187,6 +188,7 @@ export class World {
       dropDelayMs: o.dropDelayMs,
       shards: 4,
       ...(o.tiny && {
+        stormChanges: 2,
         snapshotPieceEntries: 1,
         log: { deltas: 2, bytes: 2000, ageMs: 5000, opsPerDelta: 1 },
         replica: { bufferedDeltas: 1 },
@@ -308,6 +310,7 @@ export class World {
     for (const socket of node.sockets.values()) {
       if (socket.client.socket !== socket) continue;
       socket.client.socket = null;
+      this.#forgetHiding(socket.client);
       this.#reconnect(socket.client, this.#random.between(500, 1500));
     }
     node.sockets.clear();
@@ -359,6 +362,7 @@ export class World {
       rooms: new Set(),
     };
     client.socket = socket;
+    this.#forgetHiding(client);
     node.sockets.set(socket.id, socket);
     node.hosted.add(client.userId);
     this.note(`${socket.id} connects to ${node.engine.nodeId}`);
@@ -382,10 +386,16 @@ export class World {
     });
   }
 
+  /** Something of this user happened: what one device said of visibility may no longer be the last word. */
+  #forgetHiding({ userId }: SimClient): void {
+    for (const client of this.clients) if (client.userId === userId) client.hiding = null;
+  }
+
   #disconnect(client: SimClient, reason: 'left' | 'disconnected' | 'timeout'): void {
     const { socket } = client;
     if (socket === null) return;
     client.socket = null;
+    this.#forgetHiding(client);
     this.note(`${socket.id} is ${reason}`);
     this.#end(socket, reason);
   }
@@ -405,6 +415,7 @@ export class World {
     this.note(`${socket.id} is half open`);
     socket.halfOpen = true;
     client.socket = null;
+    this.#forgetHiding(client);
     this.after(HALF_OPEN_MS, () => this.#end(socket, 'timeout'));
   }
 
@@ -466,7 +477,11 @@ export class World {
         const { host } = socket;
         this.note(`${socket.id} says ${JSON.stringify(action.patch)}`);
         this.input(host, () => {
+          if (!host.sockets.has(socket.id)) return;
           host.engine.update(socket.id, action.patch, this.clock(host));
+          if (action.patch.status === undefined) return;
+          this.#forgetHiding(client);
+          if (action.patch.status === 'invisible') client.hiding = { node: host, since: this.#now };
         });
         return;
       }
@@ -605,7 +620,8 @@ export class World {
       if (to === undefined || to === from || !to.alive) continue;
       this.network.send(from, to, this.#now, () => {
         if (this.#now < to.subscribedAt) return;
-        this.input(to, () => to.engine.receive(data, this.clock(to)));
+        const received = this.#healed ? data : this.network.spoil(data);
+        this.input(to, () => to.engine.receive(received, this.clock(to)));
       });
     }
   }
@@ -624,7 +640,7 @@ export class World {
     this.note(
       `${node.engine.nodeId} lists ${communityId} to ${socketId}: ${users.map((u) => u.userId).join()} ${info.complete ? '' : '(incomplete)'}`,
     );
-    this.#checks.onList(socket, communityId, users);
+    this.#checks.onList(socket, users, info);
   }
 
   /** The list as one user sees it, who may be invisible to the others. */
@@ -657,6 +673,7 @@ function newStats(): WorldStats {
     sent: 0,
     dropped: 0,
     duplicated: 0,
+    spoilt: 0,
     crashes: 0,
     leaves: 0,
     pauses: 0,
