@@ -74,6 +74,8 @@ interface Membership {
   shadowed: boolean;
   /** The entry elsewhere on whose account the sockets here had to show life. */
   rival: string;
+  /** The device has left deliberately over there: sockets that show no life went with it. */
+  rivalLeft: boolean;
   /** 0, or when the entry ends because no socket holds it. */
   lingerUntil: number;
   lingerReason: OfflineReason;
@@ -244,6 +246,7 @@ export class Devices {
         held: null,
         shadowed: false,
         rival: '',
+        rivalLeft: false,
         lingerUntil: 0,
         lingerReason: 'disconnected',
         lingerQueued: false,
@@ -259,6 +262,7 @@ export class Devices {
     }
     membership.sockets.add(socket.id);
     membership.lingerUntil = 0;
+    membership.rivalLeft = false;
     // A new connection is the device's latest, wherever else it was.
     membership.shadowed = false;
     const { entry, held } = membership;
@@ -536,6 +540,7 @@ export class Devices {
       const rival = `${owner.nodeId}/${entry.born}`;
       if (membership.rival === rival) return;
       membership.rival = rival;
+      membership.rivalLeft = false;
       this.prove(membership.sockets, t, Math.min(this.#host.proofMs, CONTEST_MS));
       return;
     }
@@ -550,12 +555,14 @@ export class Devices {
   }
 
   /** An entry of another node is gone: a socket here that it stood in for may take over again. */
-  onRemoteGone(entry: Entry, t: Instant): void {
+  onRemoteGone(entry: Entry, reason: RemoveReason, t: Instant): void {
     const membership = this.#users
       .get(entry.userId)
       ?.get(entry.deviceId)
       ?.memberships.get(entry.communityId);
-    if (membership?.shadowed === true) this.prove(membership.sockets, t);
+    if (membership === undefined) return;
+    if (membership.shadowed) this.prove(membership.sockets, t);
+    else if (reason === 'left' && membership.rival !== '') membership.rivalLeft = true;
   }
 
   // Proof of life.
@@ -590,6 +597,7 @@ export class Devices {
         continue;
       }
       membership.lingerUntil = 0;
+      membership.rivalLeft = false;
       if (membership.entry !== null) continue;
       if (this.#isElsewhere(membership)) continue;
       membership.shadowed = false;
@@ -674,6 +682,9 @@ export class Devices {
       if (membership?.sockets.size === 1 && this.#isElsewhere(membership)) {
         this.#exit(membership, 'moved', t);
         membership.shadowed = true;
+      } else if (membership?.sockets.size === 1 && membership.rivalLeft) {
+        this.#exit(membership, 'left', t);
+        this.#end(membership);
       } else {
         this.#release(socket, communityId, 'timeout', t);
       }

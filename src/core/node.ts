@@ -277,7 +277,7 @@ export class PresenceNode {
       random: o.random,
       stats: this.stats,
       onEntry: (entry, owner) => this.#devices.onRemote(entry, owner, this.#t),
-      onGone: (entry) => this.#devices.onRemoteGone(entry, this.#t),
+      onGone: (entry, reason) => this.#devices.onRemoteGone(entry, reason, this.#t),
     };
     this.#membership = new Membership(
       o.nodeId,

@@ -10,7 +10,7 @@ import {
   type Op,
 } from './entry.js';
 import type { Held, Owner } from './roster.js';
-import type { Entry, Instant } from './types.js';
+import type { Entry, Instant, RemoveReason } from './types.js';
 import type { View } from './view.js';
 import type { ShardState } from './wire.js';
 
@@ -55,7 +55,7 @@ export interface ReplicaHost {
   readonly stats: ReplicaStats;
   /** Called for every entry that came or changed, for what this node's own devices must learn of it. */
   readonly onEntry: (entry: Entry, owner: Owner) => void;
-  readonly onGone: (entry: Entry) => void;
+  readonly onGone: (entry: Entry, reason: RemoveReason) => void;
 }
 
 export interface ReplicaStats {
@@ -310,7 +310,7 @@ export class Replica {
       } else {
         view.drop(held, op.reason, op.at, false);
       }
-      onGone(held.entry);
+      onGone(held.entry, op.reason);
       return;
     }
     const entry = applyPatch(held.entry, op.rev, op.patch);

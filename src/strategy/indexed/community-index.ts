@@ -20,7 +20,7 @@ export interface CommunityIndexHost {
   /** How long what a healed store does not have is still believed. */
   readonly graceMs: number;
   readonly onEntry: (entry: Entry, owner: Owner) => void;
-  readonly onGone: (entry: Entry) => void;
+  readonly onGone: (entry: Entry, reason: RemoveReason) => void;
 }
 
 /** Publications that wait for the contents that they follow. */
@@ -145,7 +145,7 @@ export class CommunityIndex {
     this.#held.delete(field);
     if (op.reason === 'moved') view.expect(held, t.now + lingerMs, 'disconnected', op.at);
     else view.drop(held, op.reason, op.at, false);
-    onGone(held.entry);
+    onGone(held.entry, op.reason);
   }
 
   #put(nodeId: string, entry: Entry): void {
@@ -195,7 +195,7 @@ export class CommunityIndex {
       const seenAt = held.entry.lastActiveAt;
       if (this.isHealing) view.expect(held, t.now + graceMs, 'disconnected', seenAt);
       else view.drop(held, 'disconnected', seenAt, false);
-      onGone(held.entry);
+      onGone(held.entry, 'disconnected');
     }
     this.epoch = epoch;
     this.version = version;

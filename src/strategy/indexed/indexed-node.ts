@@ -57,7 +57,7 @@ export class IndexedNode extends ToldNode {
         this.lamport = Math.max(this.lamport, entry.rev, entry.born);
         this.devices.onRemote(entry, owner, this.t);
       },
-      onGone: (entry) => this.devices.onRemoteGone(entry, this.t),
+      onGone: (entry, reason) => this.devices.onRemoteGone(entry, reason, this.t),
     };
   }
 

@@ -1,4 +1,4 @@
-import type { Entry, Instant } from '../../core/index.js';
+import type { Entry, Instant, RemoveReason } from '../../core/index.js';
 import { applyPatch, entryKey, keyOf, type Op } from '../../core/entry.js';
 import type { Held, Owner } from '../../core/roster.js';
 import type { View } from '../../core/view.js';
@@ -7,7 +7,7 @@ export interface CopyHost {
   readonly view: View;
   readonly lingerMs: number;
   readonly onEntry: (entry: Entry, owner: Owner) => void;
-  readonly onGone: (entry: Entry) => void;
+  readonly onGone: (entry: Entry, reason: RemoveReason) => void;
 }
 
 /** Longer than any answer that is still taken may be late. */
@@ -87,7 +87,7 @@ export class Copy {
       if (userIds !== undefined && !userIds.includes(held.entry.userId)) continue;
       this.#forget(key, seq, t.now);
       this.#host.view.drop(held, 'disconnected', held.entry.lastActiveAt, false);
-      this.#host.onGone(held.entry);
+      this.#host.onGone(held.entry, 'disconnected');
     }
     if (userIds !== undefined) return;
     this.have = seq;
@@ -121,7 +121,7 @@ export class Copy {
     this.#forget(key, seq, t.now);
     if (op.reason === 'moved') view.expect(held, t.now + lingerMs, 'disconnected', op.at);
     else view.drop(held, op.reason, op.at, false);
-    onGone(held.entry);
+    onGone(held.entry, op.reason);
   }
 
   #put(seq: number, entry: Entry): void {

@@ -64,7 +64,7 @@ export class OnDemandNode extends ToldNode {
       view: this.view,
       lingerMs: options.lingerMs,
       onEntry: (entry, owner) => this.devices.onRemote(entry, owner, this.t),
-      onGone: (entry) => this.devices.onRemoteGone(entry, this.t),
+      onGone: (entry, reason) => this.devices.onRemoteGone(entry, reason, this.t),
     };
   }
 
