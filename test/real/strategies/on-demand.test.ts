@@ -1,0 +1,101 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { hasRedis, TestRedis } from '../../support/redis.js';
+import type { ServeProcess } from '../../support/serve.js';
+import { waitFor } from '../../support/wait.js';
+import { HandRolled } from './hand-rolled.js';
+import { ServeCluster } from './serve-cluster.js';
+
+describe.runIf(hasRedis)('the roll call', () => {
+  let redis: TestRedis;
+  let stranger: HandRolled;
+  const clusters: ServeCluster[] = [];
+
+  async function nodes(count: number, strategy: string): Promise<ServeProcess[]> {
+    const cluster = await ServeCluster.start(count, [
+      ...(strategy === 'replicated' ? [] : ['--strategy', strategy]),
+      '--redis',
+      redis.url,
+    ]);
+    clusters.push(cluster);
+    return cluster.nodes;
+  }
+
+  async function stopNodes(): Promise<void> {
+    await Promise.all(clusters.splice(0).map((cluster) => cluster.stop()));
+  }
+
+  const join = (node: ServeProcess, userId: string, communityId: string) =>
+    clusters[0]!.join(node, { userId, deviceId: `${userId}-1`, communityId });
+
+  beforeAll(async () => {
+    redis = await TestRedis.start();
+    stranger = await HandRolled.start(redis.url);
+  });
+  afterAll(async () => {
+    await stopNodes();
+    await stranger.stop();
+    await redis.stop();
+  });
+
+  it('is answered under every strategy, to a server without rollcall too', async () => {
+    const strategies = ['replicated', 'on-demand', 'dual-write', 'redis'];
+    const started = (await Promise.all(strategies.map((each) => nodes(1, each)))).flat();
+    const clients = await Promise.all(started.map((node, i) => join(node, `u${i}`, 'c')));
+    for (const communityId of ['c', undefined]) {
+      const answers = (await stranger.ask(communityId)) as { userId: string }[][];
+      const users = answers.flat().map(({ userId }) => userId);
+      expect(answers).toHaveLength(4);
+      expect(users.sort()).toEqual(['u0', 'u1', 'u2', 'u3']);
+    }
+    expect(await stranger.ask('empty')).toEqual([[], [], [], []]);
+    for (const client of clients) client.close();
+    await stopNodes();
+  });
+
+  it('is shared by those who connect at once', async () => {
+    const [a, b] = (await nodes(2, 'on-demand')) as [ServeProcess, ServeProcess];
+    await join(b, 'first', 'shared');
+    const before = stranger.calls;
+    const crowd = await Promise.all(
+      Array.from({ length: 50 }, (_, i) => join(a, `u${i}`, 'shared')),
+    );
+    for (const { model } of crowd) expect(model.present('shared')).toContain('first');
+    // Fifty connects: one call, and few more where connecting took longer than a call is kept.
+    expect(stranger.calls - before).toBeLessThan(10);
+    expect(stranger.calls - before).toBeGreaterThan(0);
+    await stopNodes();
+  });
+
+  it('waits for a hung node no longer than its time-out, says so, and mends the list', async () => {
+    const [a, b] = (await nodes(2, 'on-demand')) as [ServeProcess, ServeProcess];
+    await join(b, 'hung', 'slow');
+    b.signal('SIGSTOP');
+    const before = performance.now();
+    const client = await join(a, 'waits', 'slow');
+    expect(performance.now() - before).toBeLessThan(2000);
+    expect(client.model.present('slow')).toEqual(['waits']);
+    expect(client.model.infos.get('slow')?.complete).toBe(false);
+    expect(await a.metric('rollcall_incomplete_lists_sent_total')).toBeGreaterThan(0);
+    expect(a.process.stderr).toContain('"event":"roll-call-incomplete"');
+    b.signal('SIGCONT');
+    await client.sees('slow', ['hung', 'waits']);
+    await waitFor(() => client.model.infos.get('slow')?.complete === true, 'a complete list');
+    expect(client.violations).toEqual([]);
+    await stopNodes();
+  });
+
+  it('starts everybody over with a new list when a node was lost', async () => {
+    const [a, b] = (await nodes(2, 'on-demand')) as [ServeProcess, ServeProcess];
+    const watcher = await join(a, 'watcher', 'lost');
+    const lost = await join(b, 'lost', 'lost');
+    await watcher.sees('lost', ['lost', 'watcher']);
+    const lists = watcher.model.count('globalPresenceSync');
+    await b.stop('SIGKILL');
+    lost.close();
+    await watcher.sees('lost', ['watcher']);
+    await waitFor(() => watcher.model.count('globalPresenceSync') > lists, 'a new list');
+    expect(watcher.model.present('lost')).toEqual(['watcher']);
+    expect(watcher.violations).toEqual([]);
+    await stopNodes();
+  });
+});
