@@ -22,6 +22,8 @@ export interface Call {
   readonly startedAt: number;
   readonly until: number;
   readonly awaiting: Set<string>;
+  /** Silent nodes, which were asked but are not waited for. */
+  readonly silent: Set<string>;
   readonly answers: OwnedEntry[];
   readonly onEnd: (call: Call) => void;
   readonly staging: Map<string, Staging>;
@@ -67,14 +69,17 @@ export class Calls {
     call.staging.delete(owner.nodeId);
     const whole: Entry[] = [];
     for (let part = 0; part <= staging.last; part++) whole.push(...(staging.parts.get(part) ?? []));
-    if (call.awaiting.delete(owner.nodeId)) {
+    if (call.awaiting.delete(owner.nodeId) || call.silent.delete(owner.nodeId)) {
       for (const entry of whole) call.answers.push({ entry, owner });
     }
     return { call, seq: message.state.seq, entries: whole };
   }
 
-  stopAwaiting(nodeId: string): void {
-    for (const call of this.#calls.values()) call.awaiting.delete(nodeId);
+  stopAwaiting(nodeId: string, isSilent: boolean): void {
+    for (const { awaiting, silent } of this.#calls.values()) {
+      silent.delete(nodeId);
+      if (awaiting.delete(nodeId) && isSilent) silent.add(nodeId);
+    }
   }
 
   nextDue(): number {

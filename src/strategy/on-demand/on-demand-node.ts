@@ -140,19 +140,27 @@ export class OnDemandNode extends ToldNode {
     onEnd: (call: Call) => void,
   ): Call {
     const awaiting = new Set<string>();
-    let asked = 0;
+    const silent = new Set<string>();
     for (const peer of this.membership.peers) {
-      if (peer.state !== 'down') asked++;
-      // Who is silent is asked, but not waited for.
       if (peer.state === 'alive') awaiting.add(peer.nodeId);
+      else if (peer.state === 'suspect') silent.add(peer.nodeId);
     }
     const id = this.nextRequest();
     const startedAt = this.t.now;
-    if (asked > 0) {
+    if (awaiting.size + silent.size > 0) {
       const data = this.encode({ kind: 'call', request: id, communityId, userIds });
       if (data !== undefined) this.out.push({ kind: 'call', data });
     }
-    return this.#calls.begin({ id, communityId, userIds, startedAt, until, awaiting, onEnd });
+    return this.#calls.begin({
+      id,
+      communityId,
+      userIds,
+      startedAt,
+      until,
+      awaiting,
+      silent,
+      onEnd,
+    });
   }
 
   protected isFresh(told: Told): boolean {
@@ -196,15 +204,15 @@ export class OnDemandNode extends ToldNode {
     this.stats.primes++;
     this.stats.primeMsTotal += took;
     this.stats.primeMsMax = Math.max(this.stats.primeMsMax, took);
-    if (call.awaiting.size > 0) {
+    const missing = [...call.awaiting, ...call.silent];
+    if (missing.length > 0) {
       this.stats.incompleteLists++;
-      const missing = [...call.awaiting];
       this.out.push({ kind: 'incomplete', communityId: call.communityId, missing });
     }
     if (this.#rolls.get(roll.told.id) !== roll) return;
     const known = this.#knows(roll);
     roll.freshUntil = known ? now + CACHE_MS : 0;
-    if (known && call.awaiting.size === 0) {
+    if (known && missing.length === 0) {
       roll.callAt = Infinity;
       roll.repeatMs = REPEAT_MS;
     } else {
@@ -326,7 +334,7 @@ export class OnDemandNode extends ToldNode {
   }
 
   protected onPeerAway(peer: Peer): void {
-    this.#calls.stopAwaiting(peer.nodeId);
+    this.#calls.stopAwaiting(peer.nodeId, peer.state === 'suspect');
   }
 
   protected onPeerHidden(peer: Peer, t: Instant): void {
@@ -422,27 +430,16 @@ export class OnDemandNode extends ToldNode {
 
   fetch(communityId: string, timeoutMs: number, t: Instant): number {
     this.t = t;
-    const call = this.#call(
-      communityId,
-      undefined,
-      t.now + timeoutMs,
-      ({ id, answers, awaiting }) => {
-        const entries: OwnedEntry[] = [...answers];
-        for (const user of this.view.get(communityId)?.users.values() ?? []) {
-          for (const { entry, owner } of user.held) {
-            if (owner === this.self || awaiting.has(owner.nodeId)) entries.push({ entry, owner });
-          }
+    return this.#call(communityId, undefined, t.now + timeoutMs, (call) => {
+      const missing = new Set([...call.awaiting, ...call.silent]);
+      const entries: OwnedEntry[] = [...call.answers];
+      for (const user of this.view.get(communityId)?.users.values() ?? []) {
+        for (const { entry, owner } of user.held) {
+          if (owner === this.self || missing.has(owner.nodeId)) entries.push({ entry, owner });
         }
-        const complete =
-          awaiting.size === 0 && this.isReady && !this.isDegraded && !this.#hasSilentPeer();
-        this.out.push({ kind: 'fetched', id, complete, users: fold(entries) });
-      },
-    );
-    return call.id;
-  }
-
-  #hasSilentPeer(): boolean {
-    for (const peer of this.membership.peers) if (peer.state === 'suspect') return true;
-    return false;
+      }
+      const complete = missing.size === 0 && this.isReady && !this.isDegraded;
+      this.out.push({ kind: 'fetched', id: call.id, complete, users: fold(entries) });
+    }).id;
   }
 }

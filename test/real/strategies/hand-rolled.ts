@@ -8,9 +8,9 @@ export class HandRolled {
   readonly io: Server;
   /** Roll calls that it has heard. */
   calls = 0;
-  readonly #clients: { destroy(): void }[];
+  readonly #clients: { close(): Promise<unknown> }[];
 
-  private constructor(io: Server, clients: { destroy(): void }[]) {
+  private constructor(io: Server, clients: { close(): Promise<unknown> }[]) {
     this.io = io;
     this.#clients = clients;
     io.on('getAllPresence', (...args: unknown[]) => {
@@ -38,6 +38,7 @@ export class HandRolled {
 
   async stop(): Promise<void> {
     await this.io.close();
-    for (const client of this.#clients) client.destroy();
+    // What the adapter has sent last, such as that it leaves its channels, must go out.
+    await Promise.all(this.#clients.map((client) => client.close()));
   }
 }

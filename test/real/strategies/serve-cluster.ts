@@ -1,5 +1,7 @@
 import type { ConformanceClient, ConformanceCluster } from '../../../src/testing/index.js';
 import { TestClient } from '../../support/client.js';
+import { NodeCluster } from '../../support/cluster.js';
+import type { TestNode } from '../../support/node.js';
 import { ServeProcess } from '../../support/serve.js';
 
 /** A client that can be lost for good. */
@@ -10,7 +12,40 @@ export class LosableClient extends TestClient implements ConformanceClient {
   }
 }
 
+async function join(
+  node: { readonly url: string },
+  who: { userId: string; deviceId: string; communityId: string },
+): Promise<LosableClient> {
+  const { communityId, ...auth } = who;
+  return LosableClient.join(node.url, { ...auth, communities: [communityId] });
+}
+
 const TIMINGS = { lingerMs: 1000, downAfterMs: 1500, typingTimeoutMs: 800 } as const;
+
+/** Workers of a Node cluster, over its adapter, with short timings. */
+export class WorkerCluster implements ConformanceCluster {
+  readonly timings = TIMINGS;
+  readonly nodes: TestNode[] = [];
+  readonly #cluster = new NodeCluster();
+  readonly #options: Record<string, unknown>;
+
+  private constructor(options: Record<string, unknown>) {
+    this.#options = { ...TIMINGS, heartbeatMs: 250, ...options };
+  }
+
+  static async start(count: number, options: Record<string, unknown>): Promise<WorkerCluster> {
+    const cluster = new WorkerCluster(options);
+    while (cluster.nodes.length < count) cluster.nodes.push(await cluster.start());
+    return cluster;
+  }
+
+  start = (): Promise<TestNode> => this.#cluster.start(this.#options);
+  readonly join = join;
+
+  stop(): Promise<void> {
+    return this.#cluster.stop();
+  }
+}
 
 /** Nodes of `rollcall serve`, each a process, with short timings. */
 export class ServeCluster implements ConformanceCluster {
@@ -42,13 +77,7 @@ export class ServeCluster implements ConformanceCluster {
     return started;
   };
 
-  join = async (
-    node: { readonly url: string },
-    who: { userId: string; deviceId: string; communityId: string },
-  ): Promise<LosableClient> => {
-    const { communityId, ...auth } = who;
-    return LosableClient.join(node.url, { ...auth, communities: [communityId] });
-  };
+  readonly join = join;
 
   async stop(): Promise<void> {
     await Promise.all(this.#all.map((each) => each.stop()));
