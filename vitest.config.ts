@@ -13,6 +13,8 @@ export default defineConfig({
       { find: /^rollcall\/client$/, replacement: source('client') },
       { find: /^rollcall\/react$/, replacement: source('react') },
       { find: /^rollcall\/core$/, replacement: source('core') },
+      { find: /^rollcall\/redis$/, replacement: source('redis') },
+      { find: /^rollcall\/testing$/, replacement: source('testing') },
     ],
   },
   test: {

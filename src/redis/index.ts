@@ -1,2 +1,3 @@
 /** Redis as the engine. Imports no Redis package: the client is the application's own. */
+export { createPresenceReader, type PresenceReader, type PresenceReaderOptions } from './reader.js';
 export { dualWrite, redisOnly, type IndexOptions } from './strategies.js';

@@ -12,6 +12,16 @@ export class Keys {
     this.#prefix = cluster === undefined ? prefix : `${prefix}:${encode(cluster)}`;
   }
 
+  /** The keys of a community, in the order in which the scripts take them. */
+  all(communityId: string): string[] {
+    return [
+      this.entries(communityId),
+      this.users(communityId),
+      this.nodes(communityId),
+      this.standing(communityId),
+    ];
+  }
+
   /** HASH: node, user and device → the entry. */
   entries(communityId: string): string {
     return `${this.#tag(communityId)}:entries`;

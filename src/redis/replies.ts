@@ -27,7 +27,7 @@ export function readContents(reply: unknown): Contents {
     const nodeId = (rest[i] as string).split('\0', 1)[0] as string;
     if (counted.has(nodeId)) entries.push({ nodeId, entry: rest[i + 1] as string });
   }
-  return { epoch: epoch ?? '', version: Number(version), entries };
+  return { epoch: epoch ?? '', version: Number(version), nodes: counted.size, entries };
 }
 
 export function readRenewal(communityId: string, reply: unknown): Renewal {

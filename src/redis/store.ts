@@ -68,7 +68,7 @@ export class RedisStore implements Store {
         await this.#link.unsubscribe(this.#keys.channel(command.communityId));
         return { kind: 'done' };
       case 'read': {
-        const keys = this.#all(command.communityId);
+        const keys = this.#keys.all(command.communityId);
         const reply = await this.#link.run(READ, keys, [String(LATE_LEASE_MS)]);
         return { kind: 'contents', contents: readContents(reply) };
       }
@@ -81,7 +81,7 @@ export class RedisStore implements Store {
       case 'retire':
         await Promise.all(
           command.communityIds.map((communityId) =>
-            this.#link.run(RETIRE, this.#all(communityId), [
+            this.#link.run(RETIRE, this.#keys.all(communityId), [
               this.#node.nodeId,
               String(command.afterMs),
             ]),
@@ -96,16 +96,6 @@ export class RedisStore implements Store {
         );
         return { kind: 'done' };
     }
-  }
-
-  #all(communityId: string): string[] {
-    const keys = this.#keys;
-    return [
-      keys.entries(communityId),
-      keys.users(communityId),
-      keys.nodes(communityId),
-      keys.standing(communityId),
-    ];
   }
 
   #watch(communityId: string): Promise<unknown> {
@@ -129,7 +119,7 @@ export class RedisStore implements Store {
     for (const { userId, deviceId, entry, isVisible, op } of changes) {
       args.push(userId, deviceId, entry ?? '', isVisible ? '1' : '0', op);
     }
-    return this.#link.run(WRITE, this.#all(communityId), args);
+    return this.#link.run(WRITE, this.#keys.all(communityId), args);
   }
 
   #sweep(command: Extract<StoreCommand, { kind: 'sweep' }>): Promise<unknown> {
@@ -137,7 +127,7 @@ export class RedisStore implements Store {
     const channel = this.#keys.channel(communityId);
     const args = [nodeId, isAll ? '1' : '0', String(LEAST_KEPT_MS), this.#epoch, channel];
     for (const { userId, deviceId, op } of changes) args.push(userId, deviceId, op);
-    return this.#link.run(SWEEP, this.#all(communityId), args);
+    return this.#link.run(SWEEP, this.#keys.all(communityId), args);
   }
 
   async #renew(command: Extract<StoreCommand, { kind: 'renew' }>): Promise<StoreOutcome> {
@@ -147,7 +137,7 @@ export class RedisStore implements Store {
     if (communityIds.length === 0) await this.#link.get(this.#keys.seen(''));
     const renewals = await Promise.all(
       communityIds.map(async (communityId) =>
-        readRenewal(communityId, await this.#link.run(RENEW, this.#all(communityId), args)),
+        readRenewal(communityId, await this.#link.run(RENEW, this.#keys.all(communityId), args)),
       ),
     );
     return { kind: 'renewed', renewals };

@@ -6,6 +6,7 @@ export type {
   StoreCommand,
   StoreOutcome,
 } from './indexed/commands.js';
+export { usersIn } from './indexed/contents.js';
 export { IndexedNode } from './indexed/indexed-node.js';
 export { onDemand, type OnDemandOptions } from './on-demand/on-demand.js';
 export { replicated } from './replicated.js';

@@ -17,12 +17,12 @@ if (!hasRedis && process.env['CI']) throw new Error('CI needs redis-server; run 
 export class TestRedis {
   readonly port: number;
   readonly #folder = mkdtempSync(join(tmpdir(), 'rollcall-redis-'));
-  readonly #args: readonly string[];
+  readonly args: readonly string[];
   #process: ChildProcess | undefined;
 
   private constructor(port: number, args: readonly string[]) {
     this.port = port;
-    this.#args = args;
+    this.args = args;
   }
 
   /** Starts one on a free port; further arguments go to redis-server, now and at each restart. */
@@ -47,7 +47,7 @@ export class TestRedis {
     const child = tied(
       spawn(
         process.env['REDIS_SERVER'] as string,
-        [...args, '--appendonly', 'no', '--dir', this.#folder, ...this.#args],
+        [...args, '--appendonly', 'no', '--dir', this.#folder, ...this.args],
         { stdio: ['ignore', 'pipe', 'pipe'] },
       ),
     );

@@ -54,6 +54,8 @@ export interface Standing {
 }
 
 export interface Contents extends Standing {
+  /** Nodes that have a lease. */
+  readonly nodes: number;
   readonly entries: readonly { readonly nodeId: string; readonly entry: string }[];
 }
 

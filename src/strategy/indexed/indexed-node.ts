@@ -1,15 +1,13 @@
 import type { Instant } from '../../core/index.js';
 import type { EntryLog } from '../../core/devices.js';
-import { decodeEntries } from '../../core/entry.js';
-import { Owner } from '../../core/roster.js';
 import type { Peer } from '../../core/membership.js';
 import { RollCallAnswers } from '../../core/roll-call.js';
 import type { Message } from '../../core/wire.js';
 import type { EngineOptions } from '../engine.js';
 import { ToldNode, type Told } from '../told-node.js';
-import { fold, type OwnedEntry } from '../user-queries.js';
 import type { Publication, Renewal, StoreCommand, StoreOutcome } from './commands.js';
 import { CommunityIndex, type CommunityIndexHost } from './community-index.js';
+import { usersIn } from './contents.js';
 
 /** Changes in one write, and entries in one sweep. */
 const BATCH = 200;
@@ -389,13 +387,7 @@ export class IndexedNode extends ToldNode {
       this.out.push({ kind: 'fetched', id, complete: false, users });
       return;
     }
-    const owners = new Map<string, Owner>();
-    const entries: OwnedEntry[] = [];
-    for (const { nodeId, entry: text } of outcome.contents.entries) {
-      let owner = owners.get(nodeId);
-      if (owner === undefined) owners.set(nodeId, (owner = new Owner(nodeId)));
-      for (const entry of decodeEntries(`[${text}]`) ?? []) entries.push({ entry, owner });
-    }
-    this.out.push({ kind: 'fetched', id, complete: !this.isDegraded, users: fold(entries) });
+    const users = usersIn(command.communityId, outcome.contents);
+    this.out.push({ kind: 'fetched', id, complete: !this.isDegraded, users });
   }
 }

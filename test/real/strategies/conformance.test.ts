@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, it } from 'vitest';
-import { conformance, type ConformanceCluster } from '../../../src/testing/index.js';
+import { conformance, type ConformanceCluster } from 'rollcall/testing';
 import { hasRedis, TestRedis } from '../../support/redis.js';
 import { ServeCluster, WorkerCluster } from './serve-cluster.js';
 

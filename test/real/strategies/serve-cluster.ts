@@ -1,4 +1,4 @@
-import type { ConformanceClient, ConformanceCluster } from '../../../src/testing/index.js';
+import type { ConformanceClient, ConformanceCluster } from 'rollcall/testing';
 import { TestClient } from '../../support/client.js';
 import { NodeCluster } from '../../support/cluster.js';
 import type { TestNode } from '../../support/node.js';

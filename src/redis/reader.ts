@@ -1,0 +1,68 @@
+import { isId, type ListInfo, type UserPresence } from '../core/index.js';
+import { usersIn } from '../strategy/index.js';
+import { Keys } from './keys.js';
+import { linkTo } from './link.js';
+import { readContents } from './replies.js';
+import { READ } from './scripts.js';
+
+export interface PresenceReaderOptions {
+  /** A connected client of node-redis (4 or later) or ioredis (5 or later), single or Cluster. */
+  readonly redis: unknown;
+  /** As given to `dualWrite` or `redisOnly`. */
+  readonly prefix?: string;
+  /** As given to `createPresence`. */
+  readonly cluster?: string;
+}
+
+/** Reads the presence that servers under `dual-write` or `redis` write. Every call asks Redis once. */
+export interface PresenceReader {
+  /** Who is online in a community. */
+  readonly fetchOnlineUsers: (communityId: string) => Promise<readonly UserPresence[]>;
+  /** The same, with the number of nodes that serve the community now. */
+  readonly fetchCommunity: (
+    communityId: string,
+  ) => Promise<{ readonly users: readonly UserPresence[]; readonly info: ListInfo }>;
+  /** The user in one community, or undefined while offline there. */
+  readonly fetchUser: (userId: string, communityId: string) => Promise<UserPresence | undefined>;
+  /** When the user was last seen by others, in ms since the epoch; undefined where it is not known. */
+  readonly lastSeen: (userId: string) => Promise<number | undefined>;
+}
+
+/**
+ * Presence for a service that has no Socket.IO server. Nodes that died count no more as soon as their
+ * lease has ended, though nobody has swept them yet. Calls reject where Redis cannot be reached.
+ *
+ * @throws TypeError or RangeError when an option is not what it should be.
+ */
+export function createPresenceReader(options: PresenceReaderOptions): PresenceReader {
+  const link = linkTo(options.redis);
+  const keys = new Keys(options.prefix, options.cluster);
+  const fetchCommunity: PresenceReader['fetchCommunity'] = async (communityId) => {
+    checkId(communityId, 'communityId');
+    const contents = readContents(await link.run(READ, keys.all(communityId), ['0']));
+    const info = { communityId, complete: true, nodes: contents.nodes };
+    return { users: usersIn(communityId, contents), info };
+  };
+  return {
+    fetchCommunity,
+    fetchOnlineUsers: async (communityId) => (await fetchCommunity(communityId)).users,
+    fetchUser: async (userId, communityId) => {
+      checkId(userId, 'userId');
+      const { users } = await fetchCommunity(communityId);
+      return users.find((user) => user.userId === userId);
+    },
+    lastSeen: async (userId) => {
+      checkId(userId, 'userId');
+      const at = await link.get(keys.seen(userId));
+      return at === null ? undefined : Number(at);
+    },
+  };
+}
+
+function checkId(id: unknown, name: string): void {
+  if (!isId(id)) {
+    throw new TypeError(
+      `${name} must be a string of 1 to 128 characters without control characters`,
+    );
+  }
+}

@@ -1,0 +1,19 @@
+import type { UserPresence } from '../../core/index.js';
+import { decodeEntries } from '../../core/entry.js';
+import { Owner } from '../../core/roster.js';
+import { fold, type OwnedEntry } from '../user-queries.js';
+import type { Contents } from './commands.js';
+
+/** Who is online in a community, from what the index has of it. What cannot be read is left out. */
+export function usersIn(communityId: string, { entries }: Contents): UserPresence[] {
+  const owners = new Map<string, Owner>();
+  const owned: OwnedEntry[] = [];
+  for (const { nodeId, entry: text } of entries) {
+    let owner = owners.get(nodeId);
+    if (owner === undefined) owners.set(nodeId, (owner = new Owner(nodeId)));
+    for (const entry of decodeEntries(`[${text}]`) ?? []) {
+      if (entry.communityId === communityId) owned.push({ entry, owner });
+    }
+  }
+  return fold(owned);
+}

@@ -1,0 +1,166 @@
+import { Cluster, Redis } from 'ioredis';
+import { createClient, createCluster } from 'redis';
+import { dualWrite, redisOnly, type Presence } from 'rollcall';
+import { createPresenceReader } from 'rollcall/redis';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Application } from '../../support/application.js';
+import { TestClient } from '../../support/client.js';
+import { hasRedis, TestRedis } from '../../support/redis.js';
+import { TestRedisCluster } from '../../support/redis-cluster.js';
+import { waitFor } from '../../support/wait.js';
+
+/** A client for the application and what ends it. */
+interface Given {
+  readonly client: unknown;
+  readonly end: () => void;
+}
+
+const TIMINGS = { lingerMs: 500, heartbeatMs: 100, downAfterMs: 500 };
+
+describe.runIf(hasRedis)('a client of the application', () => {
+  let redis: TestRedis;
+  let cluster: TestRedisCluster;
+  const ends: (() => unknown)[] = [];
+
+  beforeAll(async () => {
+    [redis, cluster] = await Promise.all([TestRedis.start(), TestRedisCluster.start()]);
+  });
+  afterEach(async () => {
+    for (const end of ends.splice(0).reverse()) await end();
+  });
+  afterAll(() => Promise.all([redis.stop(), cluster.stop()]));
+
+  const CLIENTS: Record<string, () => Promise<Given>> = {
+    'node-redis': async () => {
+      const client = createClient({ url: redis.url });
+      client.on('error', () => {});
+      await client.connect();
+      return { client, end: () => client.destroy() };
+    },
+    ioredis: async () => {
+      const client = new Redis(redis.url);
+      return { client, end: () => client.disconnect() };
+    },
+    'node-redis Cluster': async () => {
+      const client = createCluster({ rootNodes: cluster.addresses.map(({ url }) => ({ url })) });
+      client.on('error', () => {});
+      await client.connect();
+      return { client, end: () => client.destroy() };
+    },
+    'ioredis Cluster': async () => {
+      const client = new Cluster(cluster.addresses);
+      return { client, end: () => client.disconnect() };
+    },
+  };
+
+  async function client(kind: string): Promise<unknown> {
+    const given = await CLIENTS[kind]!();
+    ends.push(given.end);
+    return given.client;
+  }
+
+  /** An application with presence; the index alone connects it with the others. */
+  async function node(
+    strategy: typeof dualWrite,
+    redisClient: unknown,
+    cluster?: string,
+  ): Promise<{ url: string; presence: Presence }> {
+    const application = await Application.start();
+    const presence = application.present({
+      strategy: strategy({ redis: redisClient }),
+      ...(cluster !== undefined && { cluster }),
+      ...TIMINGS,
+    });
+    ends.push(() => application.stop());
+    await presence.ready();
+    return { url: application.url, presence };
+  }
+
+  async function join(at: { url: string }, userId: string, ...communities: string[]) {
+    const joined = await TestClient.join(at.url, { userId, deviceId: 'd', communities });
+    ends.push(() => joined.close());
+    return joined;
+  }
+
+  it.each(Object.keys(CLIENTS))('of %s carries dual-write, whatever the ids', async (kind) => {
+    const own = await client(kind);
+    const [a, b] = [await node(dualWrite, own), await node(dualWrite, own)];
+    const communities = ['plain', '{tag}x', 'x{plain}', 'a}b{c', '%7B', 'ü ü', ...'0123456789'];
+    const alice = await join(a, 'al{i}ce', ...communities);
+    const bob = await join(b, 'bob', ...communities);
+    for (const communityId of communities) {
+      expect(bob.model.present(communityId)).toEqual(['al{i}ce', 'bob']);
+      await alice.sees(communityId, ['al{i}ce', 'bob']);
+    }
+    expect(a.presence.isOnline('bob')).toBe(true);
+    bob.close();
+    for (const communityId of communities) await alice.sees(communityId, ['al{i}ce']);
+    expect(alice.violations).toEqual([]);
+    await waitFor(async () => (await a.presence.lastSeen('bob')) !== undefined, 'last seen');
+  });
+
+  it('that is none is refused at once', () => {
+    expect(() => dualWrite({ redis: {} })).toThrow(/node-redis.*ioredis/);
+    expect(() => dualWrite({ redis: undefined })).toThrow(/node-redis.*ioredis/);
+    expect(() => createPresenceReader({ redis: 'redis://' })).toThrow(/node-redis.*ioredis/);
+  });
+
+  it('with a prefix that could break the hash tags is refused at once', async () => {
+    const redisClient = await client('node-redis');
+    expect(() => dualWrite({ redis: redisClient, prefix: 'a{b' })).toThrow(/prefix/);
+  });
+
+  it('under redis: reading without waiting names the call to use, and waiting reads', async () => {
+    const a = await node(redisOnly, await client('node-redis'));
+    const alice = await join(a, 'alice', 'sync');
+    expect(() => a.presence.isOnline('alice')).toThrow(/fetchUser\(userId\)/);
+    expect(() => a.presence.user('alice')).toThrow(/fetchUser\(userId\)/);
+    expect(() => a.presence.onlineUsers('sync')).toThrow(/fetchOnlineUsers\(communityId\)/);
+    const seen = async (): Promise<string[]> =>
+      (await a.presence.fetchOnlineUsers('sync')).map(({ userId }) => userId);
+    await waitFor(async () => (await seen()).join() === 'alice', 'alice in Redis');
+    expect((await a.presence.fetchUser('alice')).communities).toHaveLength(1);
+    alice.close();
+    await waitFor(async () => (await seen()).length === 0, 'nobody in Redis');
+  });
+
+  it('reads for a service without a server, invisible people left out', async () => {
+    const redisClient = await client('ioredis');
+    const reader = createPresenceReader({ redis: redisClient });
+    const a = await node(dualWrite, redisClient);
+    const alice = await join(a, 'alice', 'read');
+    await join(a, 'bob', 'read');
+    const seen = async (): Promise<string> =>
+      (await reader.fetchOnlineUsers('read'))
+        .map(({ userId }) => userId)
+        .sort()
+        .join();
+    await waitFor(async () => (await seen()) === 'alice,bob', 'both');
+    expect((await reader.fetchCommunity('read')).info).toEqual({
+      communityId: 'read',
+      complete: true,
+      nodes: 1,
+    });
+    await alice.send('presenceUpdate', { status: 'invisible' });
+    await waitFor(async () => (await seen()) === 'bob', 'bob alone');
+    expect(await reader.fetchUser('alice', 'read')).toBeUndefined();
+    expect((await reader.fetchUser('bob', 'read'))?.status).toBe('active');
+    // To the others she has left.
+    await waitFor(async () => (await reader.lastSeen('alice')) !== undefined, 'last seen');
+    expect(Math.abs(((await reader.lastSeen('alice')) ?? 0) - Date.now())).toBeLessThan(60_000);
+    expect(await reader.lastSeen('nobody')).toBeUndefined();
+    await expect(reader.fetchOnlineUsers('')).rejects.toThrow(/communityId/);
+  });
+
+  it('keeps clusters of another name apart', async () => {
+    const redisClient = await client('node-redis');
+    const a = await node(dualWrite, redisClient);
+    const b = await node(dualWrite, redisClient, 'other');
+    const alice = await join(a, 'alice', 'apart');
+    const bob = await join(b, 'bob', 'apart');
+    expect(bob.model.present('apart')).toEqual(['bob']);
+    expect(alice.model.present('apart')).toEqual(['alice']);
+    const reader = createPresenceReader({ redis: redisClient, cluster: 'other' });
+    await waitFor(async () => (await reader.fetchOnlineUsers('apart')).length === 1, 'bob');
+  });
+});

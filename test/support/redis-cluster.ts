@@ -1,0 +1,78 @@
+import { createClient } from 'redis';
+import { freePort } from './ports.js';
+import { TestRedis } from './redis.js';
+import { waitFor } from './wait.js';
+
+const SLOTS = 16_384;
+
+/** A Redis Cluster of three masters, of the test's own. */
+export class TestRedisCluster {
+  readonly #masters: readonly TestRedis[];
+
+  private constructor(masters: readonly TestRedis[]) {
+    this.#masters = masters;
+  }
+
+  static async start(): Promise<TestRedisCluster> {
+    const masters: TestRedis[] = [];
+    for (let i = 0; i < 3; i++) {
+      const bus = String(await freePort());
+      masters.push(
+        await TestRedis.start([
+          '--cluster-enabled',
+          'yes',
+          '--cluster-port',
+          bus,
+          '--cluster-announce-ip',
+          '127.0.0.1',
+        ]),
+      );
+    }
+    const cluster = new TestRedisCluster(masters);
+    await cluster.#join();
+    return cluster;
+  }
+
+  async #join(): Promise<void> {
+    const clients = await Promise.all(
+      this.#masters.map(async ({ url }) => {
+        const client = createClient({ url });
+        client.on('error', () => {});
+        await client.connect();
+        return client;
+      }),
+    );
+    const ask = (i: number, ...command: string[]): Promise<unknown> =>
+      clients[i]!.sendCommand(command);
+    for (let i = 0; i < 3; i++) {
+      const first = Math.ceil((i * SLOTS) / 3);
+      const last = Math.ceil(((i + 1) * SLOTS) / 3) - 1;
+      await ask(i, 'CLUSTER', 'ADDSLOTSRANGE', String(first), String(last));
+      await ask(i, 'CLUSTER', 'SET-CONFIG-EPOCH', String(i + 1));
+    }
+    const bus = this.#masters[0]!.args[3] as string;
+    for (const i of [1, 2]) {
+      await ask(i, 'CLUSTER', 'MEET', '127.0.0.1', String(this.#masters[0]!.port), bus);
+    }
+    for (const i of [0, 1, 2]) {
+      await waitFor(
+        async () => String(await ask(i, 'CLUSTER', 'INFO')).includes('cluster_state:ok'),
+        'the cluster to be whole',
+      );
+      await waitFor(
+        async () => String(await ask(i, 'CLUSTER', 'INFO')).includes('cluster_known_nodes:3'),
+        'the masters to know each other',
+      );
+    }
+    for (const client of clients) client.destroy();
+  }
+
+  /** Where its masters are. */
+  get addresses(): { host: string; port: number; url: string }[] {
+    return this.#masters.map(({ port, url }) => ({ host: '127.0.0.1', port, url }));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#masters.map((master) => master.stop()));
+  }
+}
