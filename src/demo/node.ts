@@ -23,10 +23,7 @@ const io = new Server(http, {
 const presence = createPresence(io, {
   nodeName: name,
   // Everybody is who they say they are: this is a demo on one machine.
-  identify: (socket) => ({
-    ...(socket.handshake.auth as PresenceIdentity),
-    communities: [COMMUNITY],
-  }),
+  identify: (socket) => socket.handshake.auth as PresenceIdentity,
   authorize: (_identity, communityId) => communityId === COMMUNITY,
   // Quicker than the defaults, so that a death is seen without waiting long.
   heartbeatMs: 300,

@@ -1,6 +1,8 @@
+import { fileURLToPath } from 'node:url';
 import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { hasChromium, launchBrowser } from '../support/browser.js';
+import { TestClient } from '../support/client.js';
 import { DemoProcess } from '../support/demo.js';
 import { waitFor } from '../support/wait.js';
 
@@ -127,6 +129,52 @@ describe.runIf(hasChromium)('the page of rollcall demo', () => {
     await column('B').getByText('live, complete: yes').waitFor();
   });
 
+  describe('for somebody who looks on', () => {
+    let zoe: TestClient;
+    beforeEach(async () => {
+      const node = (await demo.nodes()).find(({ name }) => name === 'C');
+      zoe = await TestClient.join(node?.url as string, { userId: 'zoe', communities: ['team'] });
+      await zoe.sees('team', ['ada', 'ben', 'cleo', 'zoe']);
+    });
+    afterEach(() => zoe.close());
+    const devicesOf = (userId: string): string[] =>
+      (zoe.model.rosters.get('team')?.get(userId)?.devices ?? []).map(({ deviceId }) => deviceId);
+
+    it('a page that reloads is the same devices, and nobody goes or comes', async () => {
+      const before = devicesOf('ada');
+      expect(before).toHaveLength(1);
+      const edges = zoe.model.told.length;
+      await page.reload();
+      for (const name of ['A', 'B', 'C']) await shows(rollcall(name), 'ada ben cleo zoe');
+      await column('A').getByLabel('Status').selectOption('busy');
+      await waitFor(
+        () => zoe.model.rosters.get('team')?.get('ada')?.status === 'busy',
+        'what the reloaded page says',
+      );
+      expect(devicesOf('ada')).toEqual(before);
+      const since = zoe.model.told.slice(edges).map(({ event }) => event);
+      expect(since.filter((event) => event !== 'userUpdated')).toEqual([]);
+      expect(zoe.violations).toEqual([]);
+    });
+
+    it('a duplicated tab is a device of its own', async () => {
+      await page.evaluate('sessionStorage.setItem("copied", "yes")');
+      const [before] = devicesOf('ada');
+      const [copy] = await Promise.all([
+        page.waitForEvent('popup'),
+        page.evaluate('void window.open(location.href)'),
+      ]);
+      // The browser has copied what the tab remembers, its device among it.
+      expect(await copy.evaluate('sessionStorage.getItem("copied")')).toBe('yes');
+      await waitFor(() => devicesOf('ada').length === 2, 'the second device of Ada');
+      expect(devicesOf('ada')).toContain(before);
+      await copy.close();
+      await waitFor(() => devicesOf('ada').length === 1, 'the second device to go');
+      expect(devicesOf('ada')).toEqual([before]);
+      await shows(rollcall('A'), 'ada ben cleo zoe');
+    });
+  });
+
   it('lets one user be in two columns', async () => {
     await button('C', 'Leave').click();
     await shows(rollcall('A'), 'ada ben');
@@ -135,6 +183,30 @@ describe.runIf(hasChromium)('the page of rollcall demo', () => {
     await becomes('B', 'ada', '2 devices');
     await shows(rollcall('C'), 'ada ben');
   });
+
+  it.each(['light', 'dark'] as const)(
+    'has no accessibility faults that axe finds, %s',
+    async (colorScheme) => {
+      const context = await browser.newContext({ colorScheme, bypassCSP: true });
+      try {
+        const other = await context.newPage();
+        await other.goto(demo.url);
+        await other.getByText('2 wrong').waitFor();
+        await other.getByRole('button', { name: 'Leave' }).last().click();
+        await other.addScriptTag({ path: fileURLToPath(import.meta.resolve('axe-core')) });
+        const found = (await other.evaluate('axe.run()')) as {
+          violations: { id: string; nodes: { html: string; failureSummary: string }[] }[];
+        };
+        expect(
+          found.violations.flatMap(({ id, nodes }) =>
+            nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`),
+          ),
+        ).toEqual([]);
+      } finally {
+        await context.close();
+      }
+    },
+  );
 
   it('shows one column at a time on a phone, without sideways scrolling', async () => {
     await page.setViewportSize({ width: 390, height: 800 });

@@ -20,20 +20,22 @@ export function App(): ReactNode {
           <b className="bad">hand-rolled map</b>, kept on each server, with its mistakes marked.
         </p>
       </header>
-      <ol className="tries" aria-label="What to try">
-        <li>
-          <b>Just look.</b> The map misses whoever joined before, on another server.
-        </li>
-        <li>
-          <b>Reload a browser.</b> The map tells everybody: gone, and back.
-        </li>
-        <li>
-          <b>Add a phone, then close it.</b> The map takes the person offline.
-        </li>
-        <li>
-          <b>Kill a node.</b> The map keeps its people as ghosts.
-        </li>
-      </ol>
+      <aside className="tries" aria-label="What to try">
+        <ol>
+          <li>
+            <b>Just look.</b> The map misses whoever joined before, on another server.
+          </li>
+          <li>
+            <b>Reload a browser.</b> The map tells everybody: gone, and back.
+          </li>
+          <li>
+            <b>Add a phone, then close it.</b> The map takes the person offline.
+          </li>
+          <li>
+            <b>Kill a node.</b> The map keeps its people as ghosts.
+          </li>
+        </ol>
+      </aside>
       {reachable ? null : (
         <p className="notice" role="status">
           The demo has ended or cannot be reached. Start it again with <code>npm start</code>.

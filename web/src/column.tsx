@@ -1,18 +1,13 @@
-import { useEffect, useId, useRef, useState, useSyncExternalStore, type ReactNode } from 'react';
+import { useEffect, useId, useRef, useState, type ReactNode } from 'react';
+import { PresenceProvider, usePresenceStatus } from '../../src/react/index.js';
 import { commandNode, type ClusterNode } from './cluster.js';
+import { Connection } from './connection.js';
 import { Controls } from './controls.js';
-import { Device, type DeviceView } from './device.js';
-import { EventLog } from './event-log.js';
+import { Device, type DeviceKind } from './device.js';
+import { EventLines } from './event-lines.js';
 import { CloseIcon, LaptopIcon, PhoneIcon } from './icons.js';
 import { MapList } from './map-list.js';
-import { tabId } from './people.js';
 import { RosterList } from './roster-list.js';
-
-const subscribeToNothing = (): (() => void) => () => {};
-
-function useView(device: Device | undefined): DeviceView | undefined {
-  return useSyncExternalStore(device?.subscribe ?? subscribeToNothing, () => device?.getView());
-}
 
 interface ColumnProps {
   readonly node: ClusterNode;
@@ -34,161 +29,144 @@ export function Column(props: ColumnProps): ReactNode {
   const [name, setName] = useState(person);
   const [laptop, setLaptop] = useState<Device>();
   const [phone, setPhone] = useState<Device>();
-  const view = useView(laptop);
-  const phoneView = useView(phone);
 
-  const open = (kind: 'laptop' | 'phone', on: ClusterNode): Device | undefined =>
-    on.url === undefined
-      ? undefined
-      : new Device(on.url, name, `${kind}-${node.name.toLowerCase()}-${tabId}`);
+  const open = (kind: DeviceKind, on: ClusterNode): Device | undefined =>
+    on.url === undefined ? undefined : new Device(on.url, name, kind, `${kind} of ${node.name}`);
 
   const hasOpened = useRef(false);
   useEffect(() => {
     if (!mayOpen || hasOpened.current || node.url === undefined) return;
     hasOpened.current = true;
-    setLaptop(open('laptop', node));
+    const device = open('laptop', node);
+    setLaptop(device);
+    void device?.listed().then(onListed);
   });
-  const isListed = view?.users !== undefined && view.mapUsers !== undefined;
-  useEffect(() => {
-    if (isListed) onListed();
-  }, [isListed]);
 
-  const close = (device: Device | undefined, forget: (none: undefined) => void): void => {
-    device?.close();
-    forget(undefined);
+  const closeLaptop = (): void => {
+    laptop?.close();
+    setLaptop(undefined);
+  };
+  const closePhone = (): void => {
+    phone?.close();
+    setPhone(undefined);
   };
   const isHere = laptop !== undefined || phone !== undefined;
 
   return (
     <section className="column" aria-labelledby={heading} data-shown={isShown}>
-      <div className="node">
-        <h2 id={heading}>Node {node.name}</h2>
-        <span className={`pill ${node.state}`}>
-          {node.state === 'up' ? `up, pid ${node.pid}` : node.state}
-        </span>
-        {node.state === 'down' ? (
-          <button type="button" onClick={() => void commandNode(node.name, 'start')}>
-            Start node {node.name}
-          </button>
-        ) : (
-          <button
-            type="button"
-            className="danger"
-            disabled={node.state === 'starting'}
-            onClick={() => void commandNode(node.name, 'kill')}
-          >
-            Kill node {node.name}
-          </button>
-        )}
-      </div>
-
-      <div className="browser">
-        {isHere ? (
-          <>
-            <div className="devices">
-              <strong>{name.trim()}</strong>
-              {laptop === undefined ? (
-                <button type="button" onClick={() => setLaptop(open('laptop', node))}>
-                  + Laptop
+      <NodeHead node={node} heading={heading} />
+      <PresenceProvider client={laptop?.client ?? null}>
+        <div className="browser">
+          {isHere ? (
+            <>
+              <div className="devices">
+                <strong>{name.trim()}</strong>
+                {laptop === undefined ? (
+                  <button type="button" onClick={() => setLaptop(open('laptop', node))}>
+                    + Laptop
+                  </button>
+                ) : (
+                  <DeviceChip kind="laptop" on={node} onClose={closeLaptop} />
+                )}
+                {phone === undefined ? (
+                  <button type="button" onClick={() => setPhone(open('phone', phoneNode))}>
+                    + Phone on node {phoneNode.name}
+                  </button>
+                ) : (
+                  <PresenceProvider client={phone.client}>
+                    <DeviceChip kind="phone" on={phoneNode} onClose={closePhone} />
+                  </PresenceProvider>
+                )}
+              </div>
+              {laptop === undefined ? null : <Controls />}
+              <div className="actions">
+                <ReloadButton device={laptop} />
+                <button
+                  type="button"
+                  onClick={() => {
+                    closeLaptop();
+                    closePhone();
+                  }}
+                >
+                  Leave
                 </button>
-              ) : (
-                <DeviceChip
-                  kind="laptop"
-                  on={node}
-                  isConnected={view?.connected === true}
-                  onClose={() => close(laptop, setLaptop)}
+                {laptop === undefined ? null : <Connection />}
+              </div>
+            </>
+          ) : (
+            <form
+              className="join"
+              onSubmit={(event) => {
+                event.preventDefault();
+                setLaptop(open('laptop', node));
+              }}
+            >
+              <label>
+                Name{' '}
+                <input
+                  value={name}
+                  required
+                  maxLength={30}
+                  pattern=".*\S.*"
+                  onChange={(event) => setName(event.target.value)}
                 />
-              )}
-              {phone === undefined ? (
-                <button type="button" onClick={() => setPhone(open('phone', phoneNode))}>
-                  + Phone on node {phoneNode.name}
-                </button>
-              ) : (
-                <DeviceChip
-                  kind="phone"
-                  on={phoneNode}
-                  isConnected={phoneView?.connected === true}
-                  onClose={() => close(phone, setPhone)}
-                />
-              )}
-            </div>
-            {laptop === undefined ? null : <Controls device={laptop} />}
-            <div className="actions">
-              <button
-                type="button"
-                disabled={view?.connected !== true}
-                onClick={() => laptop?.reload()}
-              >
-                Reload
+              </label>
+              <button type="submit" className="primary" disabled={node.url === undefined}>
+                Join on node {node.name}
               </button>
-              <button
-                type="button"
-                onClick={() => {
-                  close(laptop, setLaptop);
-                  close(phone, setPhone);
-                }}
-              >
-                Leave
-              </button>
-              <Connection view={view} />
-            </div>
-          </>
-        ) : (
-          <form
-            className="join"
-            onSubmit={(event) => {
-              event.preventDefault();
-              setLaptop(open('laptop', node));
-            }}
-          >
-            <label>
-              Name{' '}
-              <input
-                value={name}
-                required
-                maxLength={30}
-                pattern=".*\S.*"
-                onChange={(event) => setName(event.target.value)}
-              />
-            </label>
-            <button type="submit" className="primary" disabled={node.url === undefined}>
-              Join on node {node.name}
-            </button>
-          </form>
-        )}
-      </div>
-
-      <RosterList nodeName={node.name} view={view} selfId={laptop?.userId} />
-      <MapList nodeName={node.name} view={view} selfId={laptop?.userId} />
-      <EventLog view={view} />
+            </form>
+          )}
+        </div>
+        <RosterList nodeName={node.name} isOpen={laptop !== undefined} />
+        <MapList nodeName={node.name} device={laptop} />
+        <EventLines device={laptop} />
+      </PresenceProvider>
     </section>
   );
 }
 
-/** How this browser's connection is, in words. */
-function Connection({ view }: { view: DeviceView | undefined }): ReactNode {
-  if (view === undefined) return null;
-  if (view.refused !== undefined) return <span className="state bad">refused: {view.refused}</span>;
-  if (!view.connected) {
-    const text = view.users === undefined ? 'connecting …' : 'disconnected, last list stays';
-    return <span className="state warn">{text}</span>;
-  }
-  if (view.users === undefined) return <span className="state">syncing …</span>;
+function NodeHead({ node, heading }: { node: ClusterNode; heading: string }): ReactNode {
   return (
-    <span className={view.complete ? 'state good' : 'state warn'}>
-      live, complete: {view.complete ? 'yes' : 'not yet'}
-    </span>
+    <div className="node">
+      <h2 id={heading}>Node {node.name}</h2>
+      <span className={`pill ${node.state}`}>
+        {node.state === 'up' ? `up, pid ${node.pid}` : node.state}
+      </span>
+      {node.state === 'down' ? (
+        <button type="button" onClick={() => void commandNode(node.name, 'start')}>
+          Start node {node.name}
+        </button>
+      ) : (
+        <button
+          type="button"
+          className="danger"
+          disabled={node.state === 'starting'}
+          onClick={() => void commandNode(node.name, 'kill')}
+        >
+          Kill node {node.name}
+        </button>
+      )}
+    </div>
+  );
+}
+
+function ReloadButton({ device }: { device: Device | undefined }): ReactNode {
+  const isConnected = usePresenceStatus().state === 'live';
+  return (
+    <button type="button" disabled={!isConnected} onClick={() => device?.reload()}>
+      Reload
+    </button>
   );
 }
 
 interface DeviceChipProps {
-  readonly kind: 'laptop' | 'phone';
+  readonly kind: DeviceKind;
   readonly on: ClusterNode;
-  readonly isConnected: boolean;
   readonly onClose: () => void;
 }
 
-function DeviceChip({ kind, on, isConnected, onClose }: DeviceChipProps): ReactNode {
+function DeviceChip({ kind, on, onClose }: DeviceChipProps): ReactNode {
+  const isConnected = usePresenceStatus().state === 'live';
   return (
     <span className={isConnected ? 'chip' : 'chip off'}>
       {kind === 'laptop' ? <LaptopIcon /> : <PhoneIcon />}

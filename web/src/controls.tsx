@@ -1,38 +1,20 @@
-import { useEffect, useRef, useState, type ReactNode } from 'react';
-import type { Device, Status } from './device.js';
+import type { ReactNode } from 'react';
+import type { SettableStatus } from '../../src/client/index.js';
+import { useSelf } from '../../src/react/index.js';
 import { BOARDS } from './people.js';
 
-const STATUSES: readonly Status[] = ['active', 'idle', 'busy', 'invisible'];
-const TYPING_MS = 2000;
+const STATUSES: readonly SettableStatus[] = ['active', 'idle', 'busy', 'invisible'];
 
 /** What a person does in their browser: status, board, typing. */
-export function Controls({ device }: { device: Device }): ReactNode {
-  const [status, setStatus] = useState<Status>('active');
-  const [board, setBoard] = useState('');
-  const stopped = useRef<ReturnType<typeof setTimeout>>(undefined);
-  const stopTyping = (): void => {
-    if (stopped.current === undefined) return;
-    clearTimeout(stopped.current);
-    stopped.current = undefined;
-    device.update({ typing: false });
-  };
-  const type = (): void => {
-    if (stopped.current === undefined) device.update({ typing: true });
-    clearTimeout(stopped.current);
-    stopped.current = setTimeout(stopTyping, TYPING_MS);
-  };
-  useEffect(() => () => clearTimeout(stopped.current), []);
+export function Controls(): ReactNode {
+  const { status, boardId, setStatus, setBoard, setTyping } = useSelf();
   return (
     <div className="controls">
       <label>
         Status
         <select
           value={status}
-          onChange={(event) => {
-            const next = event.target.value as Status;
-            setStatus(next);
-            device.update({ status: next });
-          }}
+          onChange={(event) => void setStatus(event.target.value as SettableStatus)}
         >
           {STATUSES.map((each) => (
             <option key={each}>{each}</option>
@@ -42,11 +24,8 @@ export function Controls({ device }: { device: Device }): ReactNode {
       <label>
         Board
         <select
-          value={board}
-          onChange={(event) => {
-            setBoard(event.target.value);
-            device.update({ boardId: event.target.value || null });
-          }}
+          value={boardId ?? ''}
+          onChange={(event) => void setBoard(event.target.value || null)}
         >
           <option value="">none</option>
           {BOARDS.map((each) => (
@@ -54,9 +33,13 @@ export function Controls({ device }: { device: Device }): ReactNode {
           ))}
         </select>
       </label>
-      <label className="wide">
+      <label>
         Message
-        <input placeholder="type here …" onChange={type} onBlur={stopTyping} />
+        <input
+          placeholder="type here …"
+          onChange={() => void setTyping(true)}
+          onBlur={() => void setTyping(false)}
+        />
       </label>
     </div>
   );

@@ -1,94 +1,60 @@
 import { Manager, type Socket } from 'socket.io-client';
-import type { ListInfo, UserPresence } from '../../src/core/types.js';
-import { nextSession, userIdOf } from './people.js';
+import {
+  createPresenceClient,
+  createPresenceDevice,
+  type PresenceClient,
+} from '../../src/client/index.js';
+import { createEventLog, type EventLog } from './event-log.js';
+import { createHandRolledList, type HandRolledList } from './hand-rolled-list.js';
+import { userIdOf } from './people.js';
 
-export type Status = 'active' | 'idle' | 'busy' | 'invisible';
+export const COMMUNITY = 'team';
 
-export interface MapUser {
-  readonly userId: string;
-  readonly name: string;
-}
-
-export interface LoggedEvent {
-  readonly id: number;
-  readonly from: 'rollcall' | 'map';
-  readonly text: string;
-  readonly at: Date;
-}
-
-/** What one device is told, as a value: a change makes a new one. */
-export interface DeviceView {
-  readonly connected: boolean;
-  /** Why the server refused, if it did. */
-  readonly refused: string | undefined;
-  /** By rollcall; undefined until the first list. */
-  readonly users: readonly UserPresence[] | undefined;
-  readonly complete: boolean;
-  /** By the hand-rolled map; undefined until its first list. */
-  readonly mapUsers: readonly MapUser[] | undefined;
-  readonly events: readonly LoggedEvent[];
-}
-
-const SHOWN_EVENTS = 6;
-let eventIds = 0;
+/** What the demo says of a user, and a device of itself. */
+export type Info = { readonly name: string };
+export type Meta = { readonly kind: DeviceKind };
+export type DeviceKind = 'laptop' | 'phone';
 
 /** One tab or phone of somebody: a connection to one node, for rollcall and for the hand-rolled map. */
 export class Device {
   readonly userId: string;
-  readonly name: string;
-  readonly deviceId: string;
+  readonly client: PresenceClient<Info, Meta>;
+  readonly handRolled: HandRolledList;
+  readonly log: EventLog;
   readonly #manager: Manager;
-  readonly #socket: Socket;
-  readonly #mapSocket: Socket;
-  readonly #listeners = new Set<() => void>();
-  #status: Status = 'active';
-  #view: DeviceView = {
-    connected: false,
-    refused: undefined,
-    users: undefined,
-    complete: false,
-    mapUsers: undefined,
-    events: [],
-  };
+  readonly #sockets: readonly Socket[];
 
-  constructor(url: string, name: string, deviceId: string) {
-    this.name = name.trim();
+  /** The key names the device in this tab: after a reload of the page it is the same. */
+  constructor(url: string, name: string, kind: DeviceKind, key: string) {
     this.userId = userIdOf(name);
-    this.deviceId = deviceId;
+    const user = { userId: this.userId, name: name.trim() };
+    const device = createPresenceDevice({ key });
     this.#manager = new Manager(url, {
       transports: ['websocket'],
       reconnectionDelay: 400,
       reconnectionDelayMax: 1000,
     });
-    this.#socket = this.#manager.socket('/', {
-      auth: (use: (auth: object) => void) =>
-        use({
-          userId: this.userId,
-          deviceId,
-          info: { name: this.name },
-          session: nextSession(deviceId),
-          status: this.#status,
-        }),
+    const socket = this.#manager.socket('/', {
+      auth: device.auth(() => ({ userId: this.userId, info: { name: user.name } })),
     });
-    this.#mapSocket = this.#manager.socket('/hand-rolled', {
-      auth: { userId: this.userId, name: this.name },
-    });
-    this.#listenToPresence();
-    this.#listenToMap();
-    this.#socket.connect();
-    this.#mapSocket.connect();
+    const handRolled = this.#manager.socket('/hand-rolled', { auth: user });
+    this.#sockets = [socket, handRolled];
+    this.client = createPresenceClient<Info, Meta>(socket, { device, userId: this.userId });
+    this.handRolled = createHandRolledList(handRolled);
+    this.log = createEventLog(socket, handRolled);
+    void this.client.setMeta({ kind });
+    // In the community for as long as the device is there, whatever the page shows of it.
+    this.client.community(COMMUNITY).subscribe(() => {});
+    for (const each of this.#sockets) each.connect();
   }
 
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  };
-
-  readonly getView = (): DeviceView => this.#view;
-
-  update(patch: { status?: Status; boardId?: string | null; typing?: boolean }): void {
-    if (patch.status !== undefined) this.#status = patch.status;
-    this.#socket.emit('presenceUpdate', patch);
+  /** Resolves when both lists have come. */
+  async listed(): Promise<void> {
+    const community = this.client.community(COMMUNITY);
+    await Promise.all([
+      until(community.subscribe, () => community.getSnapshot().state === 'live'),
+      until(this.handRolled.subscribe, () => this.handRolled.getUsers() !== undefined),
+    ]);
   }
 
   /** What a page reload is to the server: the connection breaks, and the same device comes back. */
@@ -97,79 +63,22 @@ export class Device {
   }
 
   close(): void {
-    this.#socket.disconnect();
-    this.#mapSocket.disconnect();
-    this.#listeners.clear();
-  }
-
-  #change(change: Partial<DeviceView>, from?: LoggedEvent['from'], text?: string): void {
-    let { events } = this.#view;
-    if (from !== undefined && text !== undefined) {
-      events = [{ id: ++eventIds, from, text, at: new Date() }, ...events].slice(0, SHOWN_EVENTS);
-    }
-    this.#view = { ...this.#view, ...change, events };
-    for (const listener of this.#listeners) listener();
-  }
-
-  #listenToPresence(): void {
-    const socket = this.#socket;
-    const put = (user: UserPresence): readonly UserPresence[] => [
-      ...(this.#view.users ?? []).filter(({ userId }) => userId !== user.userId),
-      user,
-    ];
-    socket.on('connect', () => this.#change({ connected: true, refused: undefined }));
-    socket.on('disconnect', () => this.#change({ connected: false }));
-    socket.on('connect_error', (error) => {
-      if (!socket.active) this.#change({ refused: error.message });
-    });
-    socket.on('globalPresenceSync', (users: UserPresence[], info: ListInfo) => {
-      const text = `list of ${users.length}${info.complete ? '' : ', not complete yet'}`;
-      this.#change({ users, complete: info.complete }, 'rollcall', text);
-    });
-    socket.on('userOnline', ({ userPresence }: { userPresence: UserPresence }) =>
-      this.#change({ users: put(userPresence) }, 'rollcall', `${nameOf(userPresence)} is online`),
-    );
-    socket.on('userUpdated', ({ userPresence }: { userPresence: UserPresence }) =>
-      this.#change(
-        { users: put(userPresence) },
-        'rollcall',
-        `${nameOf(userPresence)} ${describe(userPresence)}`,
-      ),
-    );
-    socket.on('userOffline', ({ userId, reason }: { userId: string; reason: string }) => {
-      const gone = this.#view.users?.find((user) => user.userId === userId);
-      const name = gone === undefined ? userId : nameOf(gone);
-      const users = (this.#view.users ?? []).filter((user) => user !== gone);
-      this.#change({ users }, 'rollcall', `${name} is offline (${reason})`);
-    });
-  }
-
-  #listenToMap(): void {
-    const socket = this.#mapSocket;
-    const without = (userId: string): readonly MapUser[] =>
-      (this.#view.mapUsers ?? []).filter((user) => user.userId !== userId);
-    socket.on('onlineUsers', (mapUsers: MapUser[]) =>
-      this.#change({ mapUsers }, 'map', `list of ${mapUsers.length}`),
-    );
-    socket.on('userOnline', (user: MapUser) =>
-      this.#change({ mapUsers: [...without(user.userId), user] }, 'map', `${user.name} is online`),
-    );
-    socket.on('userOffline', (user: MapUser) =>
-      this.#change({ mapUsers: without(user.userId) }, 'map', `${user.name} is offline`),
-    );
+    this.client.close();
+    for (const each of this.#sockets) each.off().disconnect();
   }
 }
 
-export function nameOf(user: UserPresence): string {
-  const name = user.info?.['name'];
-  return typeof name === 'string' ? name : user.userId;
-}
-
-function describe(user: UserPresence): string {
-  const parts: string[] = [user.status];
-  if (user.devices.length > 1) parts.push(`${user.devices.length} devices`);
-  const board = user.devices.find(({ boardId }) => boardId !== undefined)?.boardId;
-  if (board !== undefined) parts.push(`on ${board}`);
-  if (user.devices.some(({ typing }) => typing === true)) parts.push('typing');
-  return `is ${parts.join(', ')}`;
+function until(
+  subscribe: (listener: () => void) => () => void,
+  holds: () => boolean,
+): Promise<void> {
+  return new Promise((resolve) => {
+    const check = (): void => {
+      if (!holds()) return;
+      end();
+      resolve();
+    };
+    const end = subscribe(check);
+    check();
+  });
 }

@@ -1,29 +1,38 @@
-import type { ReactNode } from 'react';
+import { useSyncExternalStore, type ReactNode } from 'react';
+import type { CommunitySnapshot } from '../../src/client/index.js';
+import { usePresence } from '../../src/react/index.js';
 import { Avatar } from './avatar.js';
-import { nameOf, type DeviceView, type MapUser } from './device.js';
+import { COMMUNITY, type Device } from './device.js';
+import { nameOf } from './event-log.js';
+import type { HandRolledUser } from './hand-rolled-list.js';
 
 interface MapListProps {
   readonly nodeName: string;
-  readonly view: DeviceView | undefined;
-  readonly selfId: string | undefined;
+  readonly device: Device | undefined;
 }
 
-interface Line extends MapUser {
+interface Line extends HandRolledUser {
   readonly fault: 'missing' | 'still shown' | undefined;
 }
 
+const subscribeToNothing = (): (() => void) => () => {};
+
 /** Who is online, by the hand-rolled map, and where that differs from rollcall's list. */
-export function MapList({ nodeName, view, selfId }: MapListProps): ReactNode {
-  const lines = compare(view);
+export function MapList({ nodeName, device }: MapListProps): ReactNode {
+  const users = useSyncExternalStore(device?.handRolled.subscribe ?? subscribeToNothing, () =>
+    device?.handRolled.getUsers(),
+  );
+  const presence = usePresence(COMMUNITY);
+  const lines = compare(users ?? [], presence);
   const faults = lines.filter(({ fault }) => fault !== undefined).length;
   return (
-    <div className={view?.connected === false ? 'panel map stale' : 'panel map'}>
+    <div className={presence.state === 'stale' ? 'panel map stale' : 'panel map'}>
       <h3>
         Hand-rolled map
         {faults > 0 ? <span className="count faults">{faults} wrong</span> : null}
       </h3>
       {lines.length === 0 ? (
-        <p className="empty">{view === undefined ? 'This browser is closed.' : 'Nobody yet.'}</p>
+        <p className="empty">{device === undefined ? 'This browser is closed.' : 'Nobody yet.'}</p>
       ) : (
         <ul aria-label={`Hand-rolled map on node ${nodeName}`}>
           {lines.map(({ userId, name, fault }) => (
@@ -31,7 +40,7 @@ export function MapList({ nodeName, view, selfId }: MapListProps): ReactNode {
               <Avatar userId={userId} name={name} status={undefined} />
               <span className="who">
                 {fault === 'missing' ? <s>{name}</s> : name}
-                {userId === selfId ? <small> (you)</small> : null}
+                {userId === device?.userId ? <small> (you)</small> : null}
               </span>
               <span className="what">{fault ?? 'online'}</span>
             </li>
@@ -42,10 +51,9 @@ export function MapList({ nodeName, view, selfId }: MapListProps): ReactNode {
   );
 }
 
-function compare(view: DeviceView | undefined): readonly Line[] {
-  const shown = view?.mapUsers ?? [];
+function compare(shown: readonly HandRolledUser[], presence: CommunitySnapshot): readonly Line[] {
   // Without a connection neither list is claimed to be right.
-  const truth = view?.connected === true ? view.users : undefined;
+  const truth = presence.state === 'live' ? presence.users : undefined;
   const missing = (truth ?? [])
     .filter((user) => !shown.some(({ userId }) => userId === user.userId))
     .map((user) => ({ userId: user.userId, name: nameOf(user), fault: 'missing' as const }));

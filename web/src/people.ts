@@ -14,20 +14,3 @@ export function hueOf(userId: string): number {
   for (const letter of userId) hash = (hash * 31 + (letter.codePointAt(0) ?? 0)) % 3600;
   return (hash * 47 + 200) % 360;
 }
-
-/** This tab's part of its devices' ids: another tab of the same user is another device. */
-export const tabId = ((): string => {
-  const known = sessionStorage.getItem('tab');
-  if (known !== null) return known;
-  const made = crypto.randomUUID().slice(0, 8);
-  sessionStorage.setItem('tab', made);
-  return made;
-})();
-
-/** Counts the connections of a device over reloads, so that servers can order them. */
-export function nextSession(deviceId: string): number {
-  const key = `session:${deviceId}`;
-  const next = Number(sessionStorage.getItem(key) ?? 0) + 1;
-  sessionStorage.setItem(key, String(next));
-  return next;
-}

@@ -1,29 +1,32 @@
 import type { ReactNode } from 'react';
-import type { UserPresence } from '../../src/core/types.js';
+import type { UserPresence } from '../../src/client/index.js';
+import { usePresence, useSelf } from '../../src/react/index.js';
 import { Avatar } from './avatar.js';
-import { nameOf, type DeviceView } from './device.js';
+import { COMMUNITY, type Info, type Meta } from './device.js';
+import { nameOf } from './event-log.js';
 import { LaptopIcon, PhoneIcon } from './icons.js';
 
 interface RosterListProps {
   readonly nodeName: string;
-  readonly view: DeviceView | undefined;
-  readonly selfId: string | undefined;
+  readonly isOpen: boolean;
 }
 
 /** Who is online, by rollcall. */
-export function RosterList({ nodeName, view, selfId }: RosterListProps): ReactNode {
-  const users = [...(view?.users ?? [])].sort((a, b) => nameOf(a).localeCompare(nameOf(b)));
+export function RosterList({ nodeName, isOpen }: RosterListProps): ReactNode {
+  const { users, count, state } = usePresence<Info, Meta>(COMMUNITY);
+  const { userId } = useSelf();
+  const sorted = [...users].sort((a, b) => nameOf(a).localeCompare(nameOf(b)));
   return (
-    <div className={view?.connected === false ? 'panel cure stale' : 'panel cure'}>
+    <div className={state === 'stale' ? 'panel cure stale' : 'panel cure'}>
       <h3>
-        rollcall <span className="count">{users.length} online</span>
+        rollcall <span className="count">{count} online</span>
       </h3>
-      {users.length === 0 ? (
-        <p className="empty">{view === undefined ? 'This browser is closed.' : 'Nobody yet.'}</p>
+      {count === 0 ? (
+        <p className="empty">{isOpen ? 'Nobody yet.' : 'This browser is closed.'}</p>
       ) : (
         <ul aria-label={`rollcall on node ${nodeName}`}>
-          {users.map((user) => (
-            <Row key={user.userId} user={user} isSelf={user.userId === selfId} />
+          {sorted.map((user) => (
+            <Row key={user.userId} user={user} isSelf={user.userId === userId} />
           ))}
         </ul>
       )}
@@ -31,7 +34,7 @@ export function RosterList({ nodeName, view, selfId }: RosterListProps): ReactNo
   );
 }
 
-function Row({ user, isSelf }: { user: UserPresence; isSelf: boolean }): ReactNode {
+function Row({ user, isSelf }: { user: UserPresence<Info, Meta>; isSelf: boolean }): ReactNode {
   const board = user.devices.find(({ boardId }) => boardId !== undefined)?.boardId;
   const isTyping = user.devices.some(({ typing }) => typing === true);
   return (
@@ -46,12 +49,8 @@ function Row({ user, isSelf }: { user: UserPresence; isSelf: boolean }): ReactNo
         {board === undefined ? null : <span className="board">{board}</span>}
       </span>
       <span className="icons">
-        {user.devices.map(({ deviceId }) =>
-          deviceId.startsWith('phone') ? (
-            <PhoneIcon key={deviceId} />
-          ) : (
-            <LaptopIcon key={deviceId} />
-          ),
+        {user.devices.map(({ deviceId, meta }) =>
+          meta?.kind === 'phone' ? <PhoneIcon key={deviceId} /> : <LaptopIcon key={deviceId} />,
         )}
         <span className="unseen">
           {user.devices.length === 1 ? '1 device' : `${user.devices.length} devices`}
