@@ -4,6 +4,7 @@ export { InvariantError } from './assert.js';
 export { shardOf } from './digest.js';
 export { isId, isObject } from './entry.js';
 export { sameData } from './roster.js';
+export type { EncodedUsers } from './view.js';
 export { PROTOCOL_VERSION } from './wire.js';
 export {
   PresenceNode,

@@ -23,7 +23,7 @@ import type {
   NodeView,
   UserPresence,
 } from './types.js';
-import { View, type Community } from './view.js';
+import { View, type Community, type EncodedUsers } from './view.js';
 import {
   decodeMessage,
   encodeMessage,
@@ -116,8 +116,8 @@ const DEFAULTS = {
   dropDelayMs: 30_000,
   proofMs: 10_000,
   maxMessageBytes: 1024 * 1024,
-  snapshotPieceEntries: 500,
-  snapshotPieceBytes: 128 * 1024,
+  snapshotPieceEntries: 250,
+  snapshotPieceBytes: 64 * 1024,
 } as const;
 
 /** Shards in a heartbeat beyond those that changed since the last. */
@@ -125,7 +125,7 @@ const ROLLING_STATES = 8;
 /** Answers to requests within this time go out together. */
 const ANSWER_WINDOW_MS = 100;
 /** Messages of deltas are cut at this size. */
-const DELTA_MESSAGE_BYTES = 256 * 1024;
+const DELTA_MESSAGE_BYTES = 64 * 1024;
 /** A hello round lasts at least this long. */
 const ROUND_MS = 500;
 const ROUNDS = 2;
@@ -1207,11 +1207,9 @@ export class PresenceNode {
     };
   }
 
-  /** The list as JSON, encoded once per version; `version` changes whenever it does. */
-  encodedList(communityId: string): { readonly json: string; readonly version: number } {
-    const community = this.#view.get(communityId);
-    if (community === undefined) return { json: '[]', version: -1 };
-    return { json: this.#view.listJson(community), version: community.version };
+  /** The list as JSON; see `View.encoded`. */
+  encodedList(communityId: string): EncodedUsers {
+    return this.#view.encoded(communityId);
   }
 
   /** What the user's own sockets see instead of what everybody sees; null where that is the same. */
@@ -1306,7 +1304,7 @@ export class PresenceNode {
         const { communityId, userId } = entry;
         let user = records.get(communityId);
         if (user === undefined) {
-          user = { userId, communityId, held: [], told: null, toldOwn: null, json: null };
+          user = { userId, communityId, held: [], told: null, toldOwn: null };
           records.set(communityId, user);
         }
         user.held.push({ entry, owner, user, until: 0, untilReason: 'left' });

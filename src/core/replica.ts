@@ -9,7 +9,7 @@ import {
   keyOf,
   type Op,
 } from './entry.js';
-import type { Held, Owner } from './roster.js';
+import { Owner, type Held } from './roster.js';
 import type { Entry, Instant, RemoveReason } from './types.js';
 import type { View } from './view.js';
 import type { ShardState } from './wire.js';
@@ -72,12 +72,18 @@ export interface ReplicaStats {
   malformed: number;
 }
 
+/**
+ * A snapshot on its way. What can be done before the swap is done as its pieces come: entries that are
+ * new here are in the view already, under an owner of whom nothing is shown.
+ */
 interface Staging {
   readonly state: ShardState;
   readonly id: number;
-  readonly parts: Map<number, Entry[]>;
+  readonly owner: Owner;
+  readonly parts: Set<number>;
+  readonly entries: Map<string, Entry | Held>;
+  readonly digest: Digest;
   last: number;
-  entries: number;
 }
 
 /** Ids of snapshot parts are small numbers; a larger one is not from rollcall. */
@@ -88,7 +94,7 @@ export class Replica {
   readonly shard: number;
   readonly #host: ReplicaHost;
   #held = new Map<string, Held>();
-  readonly #digest = new Digest();
+  #digest = new Digest();
   readonly #buffer = new Map<number, string>();
   #have = 0;
   #target = 0;
@@ -182,27 +188,38 @@ export class Replica {
     if (staging !== null && staging.id !== id) {
       // Another snapshot begins: the newer one counts, a straggler of the older does not.
       if (state.seq < staging.state.seq || id < staging.id) return;
+      this.#unstage();
       staging = null;
     }
     if (staging === null) {
-      staging = { state, id, parts: new Map(), last: -1, entries: 0 };
+      const owner = new Owner(this.owner.nodeId);
+      owner.hidden = true;
+      const digest = new Digest();
+      staging = { state, id, owner, parts: new Set(), entries: new Map(), digest, last: -1 };
       this.#staging = staging;
     }
     if (!staging.parts.has(part)) {
       const entries = decodeEntries(body);
       if (entries === undefined) {
         this.#host.stats.malformed++;
-        this.#staging = null;
+        this.#unstage();
         return;
       }
-      staging.parts.set(part, entries);
-      staging.entries += entries.length;
+      staging.parts.add(part);
+      for (const entry of entries) {
+        const key = keyOf(entry);
+        if (staging.entries.has(key)) continue;
+        const isNew = !this.#held.has(key);
+        const { view } = this.#host;
+        staging.entries.set(key, isNew ? view.stage(staging.owner, entry, this.shard) : entry);
+        staging.digest.fold(hashKey(key), entry.rev, 1);
+      }
     }
     if (last) staging.last = part;
     if (this.#pullUntil !== null) this.#pullUntil = t.now + this.#host.limits.pullTimeoutMs;
-    if (staging.entries > this.#host.limits.snapshotEntries) {
+    if (staging.entries.size > this.#host.limits.snapshotEntries) {
       this.#host.stats.malformed++;
-      this.#staging = null;
+      this.#unstage();
     } else if (staging.last !== -1 && staging.parts.size === staging.last + 1) {
       this.#swap(staging, t);
       this.#drain(t);
@@ -216,31 +233,30 @@ export class Replica {
     assert(state.seq >= this.#have, 'a snapshot never takes a replica back');
     const old = this.#held;
     const next = new Map<string, Held>();
-    this.#digest.reset();
-    for (let part = 0; part <= staging.last; part++) {
-      for (const entry of staging.parts.get(part) ?? []) {
-        const key = keyOf(entry);
-        if (next.has(key)) continue;
-        this.#digest.fold(hashKey(key), entry.rev, 1);
-        let held = old.get(key);
-        if (held === undefined) {
-          held = view.add(this.owner, entry, this.shard, false);
+    for (const [key, staged] of staging.entries) {
+      const entry = 'owner' in staged ? staged.entry : staged;
+      let held = old.get(key);
+      if (held !== undefined) {
+        // Deltas may have brought in meanwhile what was new when its piece came.
+        if ('owner' in staged) view.unstage(staged);
+        old.delete(key);
+        if (held.entry.rev !== entry.rev || this.#diverged) {
+          view.replace(held, entry, false);
           this.#host.onEntry(entry, this.owner);
-        } else {
-          old.delete(key);
-          if (held.entry.rev !== entry.rev || this.#diverged) {
-            view.replace(held, entry, false);
-            this.#host.onEntry(entry, this.owner);
-          }
         }
-        next.set(key, held);
+      } else {
+        if ('owner' in staged) view.reveal((held = staged), this.owner);
+        else held = view.add(this.owner, entry, this.shard, false);
+        this.#host.onEntry(entry, this.owner);
       }
+      next.set(key, held);
     }
     const until = t.now + this.#host.repairGraceMs;
     for (const held of old.values()) {
       view.expect(held, until, 'disconnected', held.entry.lastActiveAt);
     }
     this.#held = next;
+    this.#digest = staging.digest;
     this.#have = state.seq;
     this.#staging = null;
     this.#diverged = false;
@@ -334,7 +350,7 @@ export class Replica {
       this.#attempts = 0;
       this.#urgent = false;
       this.#buffer.clear();
-      this.#staging = null;
+      this.#unstage();
     } else if (this.#gapSince === null) {
       this.#gapSince = now;
     }
@@ -375,6 +391,15 @@ export class Replica {
     this.#held.clear();
     this.#digest.reset();
     this.#buffer.clear();
+    this.#unstage();
+  }
+
+  /** Gives up a snapshot that is not whole. */
+  #unstage(): void {
+    const { view } = this.#host;
+    for (const staged of this.#staging?.entries.values() ?? []) {
+      if ('owner' in staged) view.unstage(staged);
+    }
     this.#staging = null;
   }
 }

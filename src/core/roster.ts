@@ -18,7 +18,7 @@ export class Owner {
 /** An entry in the hands of this node. The owner's changes replace `entry`. */
 export interface Held {
   entry: Entry;
-  readonly owner: Owner;
+  owner: Owner;
   readonly user: UserRecord;
   /** 0, or when to drop it: its owner let go of it and the device is expected elsewhere. */
   until: number;
@@ -35,8 +35,6 @@ export interface UserRecord {
   told: UserPresence | null;
   /** What the user's own sockets have been told. The same object unless the user is invisible. */
   toldOwn: UserPresence | null;
-  /** `told` as JSON, made when first needed. */
-  json: string | null;
 }
 
 /** Which of two entries of one device is the later connection. */

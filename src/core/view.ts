@@ -1,4 +1,6 @@
+import { assert } from './assert.js';
 import { Deadlines } from './deadlines.js';
+import { Pages, type Listed } from './pages.js';
 import {
   foldOwn,
   foldPublic,
@@ -41,8 +43,10 @@ export interface ViewHost {
 const STORM_CHANGES = 50;
 const STORM_SHARE = 0.2;
 
-/** Work units of one slice: a fold is 1, an event 4 and 1/4 for each socket. About 3 ms. */
-const SLICE_UNITS = 1500;
+/** Work units of one slice: a fold is 1, an event 4 and 1/4 for each socket. About 1 ms. */
+const SLICE_UNITS = 600;
+/** Units to encode one user. */
+const ENCODE_UNITS = 1;
 /** Bytes of lists handed to sockets in one slice. */
 const SLICE_LIST_BYTES = 4 * 1024 * 1024;
 
@@ -52,12 +56,20 @@ const enum Mark {
   heldBack,
 }
 
-interface Tracked extends UserRecord {
+interface Tracked extends UserRecord, Listed {
+  told: UserPresence | null;
   readonly community: Community;
   mark: Mark;
   /** Why the last thing held was dropped, in case it was the last. */
   reason: OfflineReason;
   seenAt: number;
+}
+
+/** A list as JSON: `'[' + parts.join(',') + ']'`. Unchanged parts are the same strings as before. */
+export interface EncodedUsers {
+  readonly parts: readonly string[];
+  /** Never the same for two lists. */
+  readonly version: number;
 }
 
 export class Community {
@@ -87,7 +99,7 @@ export class Community {
   version = 0;
   /** Caches of the list, valid for `version`. */
   listed: readonly UserPresence[] | null = null;
-  json: string | null = null;
+  readonly pages = new Pages();
 
   constructor(id: string, shard: number) {
     this.id = id;
@@ -118,6 +130,50 @@ export class View {
 
   /** Takes an entry of an owner into the view. */
   add(owner: Owner, entry: Entry, shard: number, local: boolean): Held {
+    const held = this.#hold(owner, entry, shard);
+    this.#arrive(held, local);
+    return held;
+  }
+
+  /** Takes in an entry that does not count yet: the work of `reveal`, done ahead, piece by piece. */
+  stage(staging: Owner, entry: Entry, shard: number): Held {
+    assert(staging.hidden, 'what is staged is hidden');
+    return this.#hold(staging, entry, shard);
+  }
+
+  /** What was staged counts from now on, as its owner's. */
+  reveal(held: Held, owner: Owner): void {
+    held.owner = owner;
+    this.#arrive(held, false);
+  }
+
+  /** What was staged is not to come after all. */
+  unstage(held: Held): void {
+    const user = held.user as Tracked;
+    const at = user.held.indexOf(held);
+    if (at === -1) return;
+    user.held.splice(at, 1);
+    this.entries--;
+    if (user.held.length === 0) this.#mark(user, false);
+  }
+
+  #arrive(held: Held, local: boolean): void {
+    const user = held.user as Tracked;
+    if (user.held.length > 1) {
+      // The device that was expected elsewhere is here.
+      const { deviceId } = held.entry;
+      const expected = user.held.findIndex(
+        (other) => other !== held && other.until !== 0 && other.entry.deviceId === deviceId,
+      );
+      if (expected !== -1) {
+        user.held.splice(expected, 1);
+        this.entries--;
+      }
+    }
+    this.#mark(user, local);
+  }
+
+  #hold(owner: Owner, entry: Entry, shard: number): Held {
     const community = this.#open(entry.communityId, shard);
     let user = community.users.get(entry.userId) as Tracked | undefined;
     if (user === undefined) {
@@ -128,26 +184,16 @@ export class View {
         held: [],
         told: null,
         toldOwn: null,
-        json: null,
+        page: null,
         mark: Mark.clean,
         reason: 'left',
         seenAt: 0,
       };
       community.users.set(entry.userId, user);
-    } else {
-      // The device that was expected elsewhere is here.
-      const expected = user.held.findIndex(
-        (held) => held.until !== 0 && held.entry.deviceId === entry.deviceId,
-      );
-      if (expected !== -1) {
-        user.held.splice(expected, 1);
-        this.entries--;
-      }
     }
     const held: Held = { entry, owner, user, until: 0, untilReason: 'disconnected' };
     user.held.push(held);
     this.entries++;
-    this.#mark(user, local);
     return held;
   }
 
@@ -172,7 +218,11 @@ export class View {
     const user = held.user as Tracked;
     const deviceId = held.entry.deviceId;
     const elsewhere = user.held.some(
-      (other) => other !== held && other.until === 0 && other.entry.deviceId === deviceId,
+      (other) =>
+        other !== held &&
+        !other.owner.hidden &&
+        other.until === 0 &&
+        other.entry.deviceId === deviceId,
     );
     if (elsewhere) {
       this.drop(held, reason, seenAt, false);
@@ -353,6 +403,8 @@ export class View {
       if (units <= 0 || bytes <= 0) return;
       units = this.#tellChanges(community, units);
       if (units <= 0) return;
+      if (hasListsToTell(community)) units -= ENCODE_UNITS * community.pages.encode(units);
+      if (units <= 0) return;
       bytes = this.#tellLists(community, bytes);
       if (isIdle(community)) this.#work.delete(community);
     }
@@ -368,7 +420,6 @@ export class View {
         if (user.mark !== Mark.heldBack) continue;
         units -= 2;
         this.#tell(user, null);
-        if (user.told !== null) user.json ??= JSON.stringify(user.told);
       }
       for (const socketId of sockets) relisting.add(socketId);
     }
@@ -392,7 +443,6 @@ export class View {
         if (user.mark !== Mark.dirty) continue;
         units -= 2;
         this.#tell(user, 'server');
-        if (user.told !== null) user.json ??= JSON.stringify(user.told);
       }
       for (const socketId of sockets) relisting.add(socketId);
       return units;
@@ -412,10 +462,9 @@ export class View {
   #tellLists(community: Community, budget: number): number {
     let bytes = budget;
     const { relisting, waiting } = community;
-    if (community.storm.length + community.settling.length > 0) return bytes;
-    if (relisting.size + waiting.size === 0) return bytes;
+    if (!hasListsToTell(community)) return bytes;
     const complete = this.#host.isComplete(community.shard);
-    const size = this.listJson(community).length + 64;
+    const size = community.pages.length;
     const to: string[] = [];
     // A newcomer's list must hold the newcomer: it waits for what is not told yet.
     const queues = community.dirty.length === 0 ? [relisting, waiting] : [relisting];
@@ -498,15 +547,17 @@ export class View {
         else records.splice(records.indexOf(user), 1);
       }
     }
+    const was = user.told;
     user.told = next;
-    user.json = null;
+    if (was === null) community.pages.add(user);
+    else if (next === null) community.pages.remove(user);
+    else community.pages.change(user);
     this.#changed(community);
   }
 
   #changed(community: Community): void {
     community.version = ++this.#versions;
     community.listed = null;
-    community.json = null;
   }
 
   // Reading: what was told, so that reads, lists and events agree.
@@ -551,16 +602,11 @@ export class View {
     return users;
   }
 
-  /** The list as a JSON array, built once per version from the users' cached JSON. */
-  listJson(community: Community): string {
-    if (community.json === null) {
-      const parts: string[] = [];
-      for (const user of community.users.values()) {
-        if (user.told !== null) parts.push((user.json ??= JSON.stringify(user.told)));
-      }
-      community.json = '[' + parts.join(',') + ']';
-    }
-    return community.json;
+  /** The list as JSON; only what changed since the last time is encoded anew. */
+  encoded(communityId: string): EncodedUsers {
+    const community = this.#communities.get(communityId);
+    if (community === undefined) return { parts: [], version: 0 };
+    return { parts: community.pages.parts(), version: community.version };
   }
 
   /** What the user's own sockets see of the user, where it differs from what everybody sees. */
@@ -568,6 +614,13 @@ export class View {
     const user = this.#communities.get(communityId)?.users.get(userId);
     return user === undefined || user.toldOwn === user.told ? null : user.toldOwn;
   }
+}
+
+/** There are lists to send, and what they say is told. */
+function hasListsToTell(community: Community): boolean {
+  const { storm, settling, relisting, waiting, dirty } = community;
+  if (storm.length + settling.length > 0) return false;
+  return relisting.size > 0 || (waiting.size > 0 && dirty.length === 0);
 }
 
 function isIdle(community: Community): boolean {

@@ -19,6 +19,9 @@ interface EncodedList extends Encoded {
   readonly version: number;
   readonly complete: boolean;
   readonly nodes: number;
+  /** The parts of the list, and the same in UTF-8: what did not change is not encoded again. */
+  readonly parts: readonly string[];
+  readonly pieces: readonly Buffer[];
 }
 
 /** A Socket.IO packet and its WebSocket frame. */
@@ -146,12 +149,12 @@ export class FanOut {
 
   #encode(data: readonly unknown[]): Encoded {
     const packet = this.#prefix + JSON.stringify(data);
-    return { packet, frame: textFrame('4' + packet) };
+    return { packet, frame: textFrame([Buffer.from('4' + packet)]) };
   }
 
   #encodeList(communityId: string, info: { complete: boolean; nodes: number }): EncodedList {
     const started = performance.now();
-    const { json, version } = this.#engine.encodedList(communityId);
+    const { parts, version } = this.#engine.encodedList(communityId);
     const { complete, nodes } = info;
     const known = this.#encoded.get(communityId);
     if (
@@ -162,8 +165,23 @@ export class FanOut {
     ) {
       return known;
     }
-    const packet = `${this.#prefix}["globalPresenceSync",${json},${JSON.stringify(info)}]`;
-    const list = { version, complete, nodes, packet, frame: textFrame('4' + packet) };
+    const head = `${this.#prefix}["globalPresenceSync",[`;
+    const tail = `],${JSON.stringify(info)}]`;
+    // The packet's text is put together only where a transport needs it: it stays a rope till then.
+    let packet = head;
+    const pieces: Buffer[] = [];
+    const payload: Buffer[] = [Buffer.from('4' + head)];
+    for (const [i, part] of parts.entries()) {
+      packet += i === 0 ? part : ',' + part;
+      const piece = known?.parts[i] === part ? (known.pieces[i] as Buffer) : Buffer.from(part);
+      pieces.push(piece);
+      if (i > 0) payload.push(COMMA);
+      payload.push(piece);
+    }
+    packet += tail;
+    payload.push(Buffer.from(tail));
+    const frame = textFrame(payload);
+    const list = { version, complete, nodes, packet, frame, parts, pieces };
     this.#encoded.set(communityId, list);
     this.#host.onListEncoded(performance.now() - started, packet.length);
     return list;
@@ -197,10 +215,12 @@ export class FanOut {
   }
 }
 
-/** An unmasked WebSocket text frame (RFC 6455, section 5.2): header and payload. */
-function textFrame(text: string): readonly Buffer[] {
-  const payload = Buffer.from(text);
-  const size = payload.length;
+const COMMA = Buffer.from(',');
+
+/** An unmasked WebSocket text frame (RFC 6455, section 5.2) in one piece. */
+function textFrame(payload: readonly Buffer[]): readonly Buffer[] {
+  let size = 0;
+  for (const piece of payload) size += piece.length;
   let header: Buffer;
   if (size < 126) {
     header = Buffer.from([0x81, size]);
@@ -215,5 +235,5 @@ function textFrame(text: string): readonly Buffer[] {
     header[0] = 0x81;
     header[1] = 127;
   }
-  return [header, payload];
+  return [Buffer.concat([header, ...payload], header.length + size)];
 }

@@ -134,7 +134,7 @@ function gather(recorded: Map<string, UserRecord>, owner: Owner, entry: Entry): 
   const key = `${communityId}/${userId}`;
   let user = recorded.get(key);
   if (user === undefined) {
-    user = { userId, communityId, held: [], told: null, toldOwn: null, json: null };
+    user = { userId, communityId, held: [], told: null, toldOwn: null };
     recorded.set(key, user);
   }
   user.held.push({ entry, owner, user, until: 0, untilReason: 'left' });

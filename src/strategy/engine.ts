@@ -1,5 +1,6 @@
 import type {
   DevicePatch,
+  EncodedUsers,
   Effect,
   Identity,
   Instant,
@@ -66,7 +67,7 @@ export interface Engine {
   /** Who is online with sockets of this node: in one community, or in all. */
   localUsers(communityId: string | undefined): readonly UserPresence[];
   info(communityId: string): ListInfo;
-  encodedList(communityId: string): { readonly json: string; readonly version: number };
+  encodedList(communityId: string): EncodedUsers;
   /** What the user's own sockets see instead of what everybody sees; null where that is the same. */
   own(communityId: string, userId: string): UserPresence | null;
   userOf(socketId: string): string | undefined;

@@ -2,6 +2,7 @@ import {
   shardOf,
   type DevicePatch,
   type Effect,
+  type EncodedUsers,
   type Entry,
   type Identity,
   type Instant,
@@ -594,10 +595,8 @@ export abstract class ToldNode implements Engine {
     return { communityId, complete, nodes: this.membership.size + 1 };
   }
 
-  encodedList(communityId: string): { readonly json: string; readonly version: number } {
-    const community = this.view.get(communityId);
-    if (community === undefined) return { json: '[]', version: -1 };
-    return { json: this.view.listJson(community), version: community.version };
+  encodedList(communityId: string): EncodedUsers {
+    return this.view.encoded(communityId);
   }
 
   own(communityId: string, userId: string): UserPresence | null {

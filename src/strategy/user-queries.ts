@@ -90,7 +90,7 @@ export function fold(entries: Iterable<OwnedEntry>): UserPresence[] {
     const key = `${communityId}\0${userId}`;
     let user = records.get(key);
     if (user === undefined) {
-      user = { userId, communityId, held: [], told: null, toldOwn: null, json: null };
+      user = { userId, communityId, held: [], told: null, toldOwn: null };
       records.set(key, user);
     }
     user.held.push({ entry, owner, user, until: 0, untilReason: 'left' });

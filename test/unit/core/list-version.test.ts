@@ -15,7 +15,7 @@ it('gives the list of a community that was closed and opened again another versi
     node.tick(t());
     return list;
   });
-  expect(lists[0]?.json).toContain('ada');
-  expect(lists[1]?.json).toContain('bob');
+  expect(lists[0]?.parts.join()).toContain('ada');
+  expect(lists[1]?.parts.join()).toContain('bob');
   expect(lists[1]?.version).not.toBe(lists[0]?.version);
 });
