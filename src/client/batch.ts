@@ -18,14 +18,11 @@ export function createBatch(tell: () => void): Batch {
   let isRunning = false;
   let isAsked: boolean;
 
-  const stop = (): void => {
-    clearTimeout(timer);
-    timer = undefined;
-  };
   const flush = (): void => {
     isAsked = true;
     if (isRunning) return;
-    stop();
+    clearTimeout(timer);
+    timer = undefined;
     isRunning = true;
     try {
       do {
@@ -46,9 +43,6 @@ export function createBatch(tell: () => void): Batch {
       timer ??= setTimeout(flush, FRAME_MS);
     },
     flush,
-    close: () => {
-      stop();
-      waiting = [];
-    },
+    close: () => clearTimeout(timer),
   };
 }

@@ -160,13 +160,14 @@ export function createPresenceClient<Info = Data, Meta = Data>(
 
   const subscribe = (one: Held, listener: () => void): (() => void) => {
     clearTimeout(one.leaving);
-    const unlisten = listen(one.listeners, listener);
-    if (!one.isWanted) {
+    one.listeners.add(listener);
+    if (!one.isWanted || one.getSnapshot().state === 'denied') {
       one.isWanted = true;
       join(one);
     }
     return () => {
-      if (!unlisten() || one.listeners.size > 0 || leaveAfterMs === false) return;
+      if (!one.listeners.delete(listener) || one.listeners.size > 0 || leaveAfterMs === false)
+        return;
       one.leaving = setTimeout(() => leave(one), leaveAfterMs);
     };
   };
@@ -201,15 +202,11 @@ export function createPresenceClient<Info = Data, Meta = Data>(
     if (user.devices.some((each) => each.deviceId === deviceId)) own.name(user.userId, deviceId);
   };
 
-  /** Begins or ends a connection. */
-  const turn = (connected: boolean): void => {
-    const now = Date.now();
-    isConnected = connected;
+  /** The connection is another one, and so is what each community knows. */
+  const turn = (next: typeof connection, change: (one: Held) => void): void => {
     generation++;
-    connection = connected ? { state: 'live' } : { state: 'stale', staleSince: now };
-    batch.add(() => {
-      for (const one of held.values()) one.restart(now);
-    });
+    connection = next;
+    batch.add(() => held.forEach(change));
   };
 
   const put = ({ communityId, userPresence }: UserEvent): void =>
@@ -217,19 +214,21 @@ export function createPresenceClient<Info = Data, Meta = Data>(
 
   const handlers = {
     connect: () => {
-      turn(true);
+      isConnected = true;
+      turn({ state: 'live' }, (one) => one.restart(Date.now()));
       own.name(snapshot.self.userId, device?.deviceId ?? socket.id);
       own.connected();
       for (const one of held.values()) if (one.isWanted) join(one);
     },
-    disconnect: () => turn(false),
+    disconnect: () => {
+      isConnected = false;
+      const staleSince = Date.now();
+      turn({ state: 'stale', staleSince }, (one) => one.restart(staleSince));
+    },
     connect_error: ({ message }: Error) => {
       if (socket.active) return;
       const error = { code: 'HANDSHAKE_REFUSED', message };
-      connection = { state: 'denied', error };
-      batch.add(() => {
-        for (const one of held.values()) one.deny(error);
-      });
+      turn({ state: 'denied', error }, (one) => one.deny(error));
     },
     globalPresenceSync: (
       users: UserPresence[],
@@ -291,7 +290,10 @@ export function createPresenceClient<Info = Data, Meta = Data>(
     communities: () => [...held.values()],
     user: (userId) => [...held.values()].map((one) => one.user(userId)).find(Boolean),
     getSnapshot: () => snapshot,
-    subscribe: (listener) => listen(listeners, listener),
+    subscribe: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
     update,
     setStatus: (status) => update({ status }),
     setBoard: (boardId) => update({ boardId }),
@@ -314,13 +316,6 @@ export function createPresenceClient<Info = Data, Meta = Data>(
     },
   };
   return client as unknown as PresenceClient<Info, Meta>;
-}
-
-/** A listener may be added twice, so each gets a function of its own. The result tells whether it was there. */
-function listen(listeners: Set<() => void>, listener: () => void): () => boolean {
-  const call = (): void => listener();
-  listeners.add(call);
-  return () => listeners.delete(call);
 }
 
 interface UserEvent {

@@ -7,22 +7,17 @@ const USES = ['pointerdown', 'pointermove', 'keydown', 'wheel', 'visibilitychang
 export function watchIdle(afterMs: number, onChange: (isIdle: boolean) => void): () => void {
   if (typeof document === 'undefined') return () => {};
   let isIdle = false;
-  let usedAt = Date.now();
-  let timer = setTimeout(check, afterMs);
-
-  function check(): void {
-    const left = usedAt + afterMs - Date.now();
-    if (left > 0) timer = setTimeout(check, left);
-    else onChange((isIdle = true));
-  }
+  let timer: ReturnType<typeof setTimeout>;
+  const wait = (): void => {
+    clearTimeout(timer);
+    timer = setTimeout(() => onChange((isIdle = true)), afterMs);
+  };
   const onUse = (): void => {
     if (document.hidden) return;
-    usedAt = Date.now();
-    if (!isIdle) return;
-    isIdle = false;
-    timer = setTimeout(check, afterMs);
-    onChange(false);
+    wait();
+    if (isIdle) onChange((isIdle = false));
   };
+  wait();
   for (const use of USES) document.addEventListener(use, onUse, true);
   return () => {
     clearTimeout(timer);

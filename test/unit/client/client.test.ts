@@ -235,6 +235,21 @@ describe('a community', () => {
     expect(team().getSnapshot().error).toBeUndefined();
   });
 
+  it('asks again for a community that was denied when somebody subscribes anew', () => {
+    start();
+    const end = team().subscribe(() => {});
+    socket.connect();
+    const error = { code: 'NOT_AUTHORIZED', message: 'this community is not open to you' };
+    socket.last('joinCommunity').answer({ ok: false, error });
+    frame();
+    end();
+    team().subscribe(() => {});
+    expect(socket.of('joinCommunity')).toHaveLength(2);
+    socket.list([person('ada')]);
+    frame();
+    expect(team().getSnapshot()).toMatchObject({ state: 'live', count: 1 });
+  });
+
   it('asks again after a refusal that passes', () => {
     start();
     team().subscribe(() => {});
