@@ -185,8 +185,7 @@ export class IndexedNode extends ToldNode {
         if (index.sweepFrom === Infinity) {
           index.sweepFrom = this.t.now + SWEEP_BEATS * this.o.heartbeatMs;
         }
-        if (index.onContents(outcome.contents, this.t)) this.settle(index.told, true);
-        else this.#read(index);
+        this.#learnt(index, index.onContents(outcome.contents, this.t));
         return;
       case 'write':
         this.#written(index, outcome);
@@ -197,6 +196,13 @@ export class IndexedNode extends ToldNode {
       default:
         return;
     }
+  }
+
+  #learnt(index: CommunityIndex, isContiguous: boolean): void {
+    // Taking in the contents may have ended the need of them: a device has moved away from here.
+    if (index.told === null) index.halt();
+    else if (isContiguous) this.settle(index.told, true);
+    else this.#read(index);
   }
 
   #written(index: CommunityIndex, outcome: StoreOutcome): void {

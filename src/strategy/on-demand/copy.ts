@@ -10,6 +10,13 @@ export interface CopyHost {
   readonly onGone: (entry: Entry, reason: RemoveReason) => void;
 }
 
+interface Known {
+  readonly held: Held;
+  seq: number;
+  /** It was patched while something before was missing, so part of it may be old. */
+  isDoubtful: boolean;
+}
+
 /** Longer than any answer that is still taken may be late. */
 const REMEMBER_GONE_MS = 15_000;
 
@@ -23,10 +30,11 @@ export class Copy {
   readonly #host: CopyHost;
   /** The community's number in the view. */
   readonly #index: number;
-  readonly #held = new Map<string, { readonly held: Held; seq: number }>();
+  readonly #held = new Map<string, Known>();
   readonly #gone = new Map<string, { readonly seq: number; readonly until: number }>();
   /** Deltas that came before one that is still missing. */
   readonly #ahead = new Set<number>();
+  #isDisposed = false;
   /** Everything up to this sequence number is in here; -1 before the first answer. */
   have = -1;
   /** Since when something is known to be missing, or null. */
@@ -80,7 +88,7 @@ export class Copy {
     const present = new Set<string>();
     for (const entry of entries) {
       present.add(keyOf(entry));
-      this.#put(seq, entry);
+      this.#put(seq, entry, true);
     }
     for (const [key, { held, seq: known }] of this.#held) {
       if (present.has(key) || known > seq) continue;
@@ -98,7 +106,7 @@ export class Copy {
 
   #change(seq: number, op: Op, t: Instant): void {
     if (op.op === 'put') {
-      this.#put(seq, op.entry);
+      this.#put(seq, op.entry, false);
       return;
     }
     const key = entryKey(op.communityId, op.userId, op.deviceId);
@@ -114,6 +122,7 @@ export class Copy {
     const { held } = known;
     if (op.op === 'patch') {
       known.seq = seq;
+      known.isDoubtful ||= seq !== this.have + 1;
       view.replace(held, applyPatch(held.entry, op.rev, op.patch), false);
       onEntry(held.entry, this.owner);
       return;
@@ -124,17 +133,26 @@ export class Copy {
     onGone(held.entry, op.reason);
   }
 
-  #put(seq: number, entry: Entry): void {
+  #put(seq: number, entry: Entry, isAnswer: boolean): void {
     const { view, onEntry } = this.#host;
     const key = keyOf(entry);
     const known = this.#held.get(key);
-    if (seq <= (known?.seq ?? this.#gone.get(key)?.seq ?? -1)) return;
+    // Taking in one entry may have ended the need of all: a device has moved away from here.
+    if (this.#isDisposed) return;
+    const newest = known?.seq ?? this.#gone.get(key)?.seq ?? -1;
+    if (seq < newest || (seq === newest && !(isAnswer && known?.isDoubtful === true))) return;
     if (known === undefined) {
-      this.#held.set(key, { held: view.add(this.owner, entry, this.#index, false), seq });
+      this.#held.set(key, {
+        held: view.add(this.owner, entry, this.#index, false),
+        seq,
+        isDoubtful: false,
+      });
       this.#gone.delete(key);
     } else {
+      const isSame = known.held.entry.rev === entry.rev && !known.isDoubtful;
       known.seq = seq;
-      if (known.held.entry.rev === entry.rev) return;
+      known.isDoubtful = false;
+      if (isSame) return;
       view.replace(known.held, entry, false);
     }
     onEntry(entry, this.owner);
@@ -155,6 +173,7 @@ export class Copy {
 
   /** Lets go of everything. */
   dispose(each: (held: Held) => void): void {
+    this.#isDisposed = true;
     for (const { held } of this.#held.values()) each(held);
     this.#held.clear();
     this.#gone.clear();

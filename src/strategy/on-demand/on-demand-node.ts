@@ -398,10 +398,15 @@ export class OnDemandNode extends ToldNode {
 
   protected ownDueAt(): number {
     let at = this.#calls.nextDue();
+    if (!this.#mayCallAgain) return at;
     for (const roll of this.#rolls.values()) {
       if (roll.call === null) at = Math.min(at, this.#callAgainAt(roll));
     }
     return at;
+  }
+
+  get #mayCallAgain(): boolean {
+    return this.isDiscovered && !this.isDegraded;
   }
 
   /** When something that may have been missed is worth a new call. */
@@ -419,7 +424,7 @@ export class OnDemandNode extends ToldNode {
     this.#calls.tick(t.now);
     for (const roll of this.#rolls.values()) {
       for (const copy of roll.copies.values()) copy.trim(t.now);
-      if (roll.call !== null || this.isDegraded || t.now < this.#callAgainAt(roll)) continue;
+      if (roll.call !== null || !this.#mayCallAgain || t.now < this.#callAgainAt(roll)) continue;
       this.stats.gaps++;
       this.stats.pulls++;
       this.learn(roll.told);

@@ -1,0 +1,156 @@
+import { describe, expect, it } from 'vitest';
+import { onDemand, replicated, type Strategy } from '../../../src/strategy/index.js';
+import { Engines, LINGER_MS, type SimClient, type SimNode } from './engines.js';
+
+const SEEDS = 60;
+
+/** Everything at random for a minute, then quiet: every client's view is the truth. */
+function play(seed: number, strategies: readonly Strategy[]): Engines {
+  const engines = new Engines(seed);
+  const { random } = engines;
+  const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T;
+  const start = (): SimNode => engines.start(pick(strategies));
+  for (let i = 0; i < 3; i++) start();
+  engines.run(2000);
+  engines.faults = { loss: 0.05, repeat: 0.05, delayMs: 60 };
+  const communities = ['c1', 'c2', 'c3'];
+  for (let step = 0; step < 250; step++) {
+    const roll = random();
+    const { clients } = engines;
+    if (roll < 0.5 || clients.length === 0) {
+      const user = `u${Math.floor(random() * 12)}`;
+      const device = `d${Math.floor(random() * 2)}`;
+      // One device is in one place: its older socket, if it has one, goes.
+      const old = clients.find((c) => c.userId === user && c.deviceId === device);
+      if (old !== undefined && random() < 0.9) engines.gone(old, 'disconnected');
+      engines.join(pick(engines.nodes), user, device, pick(communities));
+    } else if (roll < 0.75) {
+      engines.gone(pick(clients), random() < 0.5 ? 'left' : 'disconnected');
+    } else if (roll < 0.97) {
+      const client = pick(clients);
+      const status = pick(['active', 'idle', 'busy'] as const);
+      engines.input(client.node, (t) =>
+        client.node.engine.update(client.socketId, { status, boardId: pick(['a', 'b', null]) }, t),
+      );
+    } else if (engines.nodes.length > 1) {
+      engines.crash(pick(engines.nodes));
+      start();
+    }
+    engines.run(random() * 300);
+  }
+  engines.faults = { loss: 0, repeat: 0, delayMs: 5 };
+  engines.run(40_000);
+  return engines;
+}
+
+function demandTruth(engines: Engines): void {
+  for (const client of engines.clients) {
+    const { communityId, model } = client;
+    expect(model.violations).toEqual([]);
+    expect(model.present(communityId)).toEqual(engines.truth(communityId));
+    expect(model.infos.get(communityId)?.complete).toBe(true);
+    for (const other of engines.clients) {
+      if (other.communityId !== communityId) continue;
+      for (const userId of model.present(communityId)) {
+        expect(said(other, userId)).toEqual(said(client, userId));
+      }
+    }
+  }
+}
+
+/** What a client has been told of a user, without when it was last active, which alone is not told. */
+function said({ model, communityId }: SimClient, userId: string): unknown {
+  const { status, onlineSince, devices } = model.user(communityId, userId)!;
+  return { status, onlineSince, devices: devices.map(({ lastActiveAt: _, ...rest }) => rest) };
+}
+
+describe('on-demand under loss, reordering and crashes', () => {
+  it(`ends with the truth on every node, in ${SEEDS} seeds`, () => {
+    for (let seed = 1; seed <= SEEDS; seed++) demandTruth(play(seed, [onDemand()]));
+  });
+
+  it(`does so in a fleet that is half replicated, in ${SEEDS} seeds`, () => {
+    for (let seed = 1; seed <= SEEDS; seed++) demandTruth(play(seed, [onDemand(), replicated()]));
+  });
+});
+
+describe('on-demand', () => {
+  it('a late answer brings nobody back who left while it was on its way', () => {
+    const engines = new Engines(1);
+    const [a, b, c] = [1, 2, 3].map(() => engines.start(onDemand())) as [SimNode, SimNode, SimNode];
+    engines.run(2000);
+    const bob = engines.join(b, 'bob', 'd', 'c');
+    engines.join(c, 'carol', 'd', 'c');
+    engines.run(500);
+    // What b answers to a is kept back; its deltas are not.
+    const late: string[] = [];
+    engines.filter = (from, to, data) => {
+      const isAnswer = from === b && to === a && data.includes('"k":"present"');
+      if (isAnswer) late.push(data);
+      return !isAnswer;
+    };
+    const alice = engines.join(a, 'alice', 'd', 'c');
+    engines.run(300);
+    engines.gone(bob, 'left');
+    engines.run(300);
+    engines.filter = () => true;
+    expect(late).toHaveLength(1);
+    for (const data of late) engines.input(a, (t) => a.engine.receive(data, t));
+    engines.run(5000);
+    expect(alice.model.present('c')).toEqual(['alice', 'carol']);
+    expect(alice.model.count('userOnline', 'bob')).toBe(0);
+    expect(alice.model.violations).toEqual([]);
+  });
+
+  it('two nodes whose devices of one user go at once leave no ghost and announce it once', () => {
+    for (let seed = 1; seed <= 50; seed++) {
+      const engines = new Engines(seed);
+      const [a, b] = [engines.start(onDemand()), engines.start(onDemand())];
+      engines.run(2000);
+      const watchers = [engines.join(a, 'wa', 'd', 'c'), engines.join(b, 'wb', 'd', 'c')];
+      const devices = [engines.join(a, 'u', 'one', 'c'), engines.join(b, 'u', 'two', 'c')];
+      engines.run(500);
+      for (const device of devices) engines.gone(device, 'left');
+      engines.run(3000);
+      for (const { model } of watchers) {
+        expect(model.present('c')).toEqual(['wa', 'wb']);
+        expect(model.count('userOffline', 'u')).toBe(1);
+      }
+    }
+  });
+
+  it('a first list waits for nobody longer than the time-out', () => {
+    const engines = new Engines(3);
+    const [a, b] = [engines.start(onDemand({ rollCallTimeoutMs: 300 })), engines.start(onDemand())];
+    engines.run(2000);
+    engines.join(b, 'bob', 'd', 'c');
+    engines.run(500);
+    engines.filter = (from) => from !== b;
+    const alice = engines.join(a, 'alice', 'd', 'c');
+    engines.run(350);
+    expect(alice.model.infos.get('c')?.complete).toBe(false);
+    engines.filter = () => true;
+    engines.run(3000);
+    expect(alice.model.present('c')).toEqual(['alice', 'bob']);
+    expect(alice.model.infos.get('c')?.complete).toBe(true);
+  });
+
+  it('a device that comes back elsewhere within the linger makes no edge', () => {
+    const engines = new Engines(4);
+    const [a, b] = [engines.start(onDemand()), engines.start(onDemand())];
+    engines.run(2000);
+    const watcher = engines.join(a, 'w', 'd', 'c');
+    const tab = engines.join(a, 'u', 'tab', 'c');
+    engines.run(500);
+    engines.gone(tab, 'disconnected');
+    engines.run(LINGER_MS / 2);
+    engines.join(b, 'u', 'tab', 'c');
+    engines.run(3 * LINGER_MS);
+    expect(watcher.model.count('userOffline')).toBe(0);
+    expect(watcher.model.present('c')).toEqual(['u', 'w']);
+  });
+
+  it('refuses a time-out that makes no sense', () => {
+    expect(() => onDemand({ rollCallTimeoutMs: 0 })).toThrow(/rollCallTimeoutMs/);
+  });
+});
