@@ -17,13 +17,16 @@ export interface PresenceDevice {
   readonly ready: Promise<void>;
   /**
    * For the option `auth` of socket.io-client: adds `deviceId`, `session` (which counts this device's
-   * connections) and `status` to what the application sends.
+   * connections) and `status` to what the application sends. Should `own` reject, nothing is sent.
    */
   readonly auth: (own?: () => object | Promise<object>) => (send: (auth: object) => void) => void;
 }
 
 /** How long a tab that reloads may take to let go of its device. */
 const HANDOVER_MS = 500;
+
+/** What this page holds: made again under the same key, the device is the same. */
+const claimed = new Set<string>();
 
 /**
  * The device of this tab. It is kept in the tab's session storage, which a duplicated tab copies; a
@@ -47,12 +50,17 @@ export function createPresenceDevice(options: PresenceDeviceOptions = {}): Prese
   /** Holds the device until the page ends. */
   const claim = (): Promise<void> =>
     new Promise((resolve, reject) => {
-      locks
-        ?.request(`${key} ${deviceId}`, { signal: AbortSignal.timeout(HANDOVER_MS) }, () => {
-          resolve();
-          return new Promise(() => {});
-        })
-        .catch(reject);
+      const name = `${key} ${deviceId}`;
+      if (claimed.has(name)) resolve();
+      else {
+        locks
+          ?.request(name, { signal: AbortSignal.timeout(HANDOVER_MS) }, () => {
+            claimed.add(name);
+            resolve();
+            return new Promise(() => {});
+          })
+          .catch(reject);
+      }
     });
   const ready = (memory && locks ? claim() : Promise.resolve())
     .catch(() => {

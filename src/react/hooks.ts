@@ -28,7 +28,7 @@ export interface PresenceProviderProps {
 
 /** Gives the components below it a presence client. It neither makes nor closes the client. */
 export function PresenceProvider({ client, children }: PresenceProviderProps): ReactNode {
-  return createElement(Context, { value: client }, children);
+  return createElement(Context.Provider, { value: client }, children);
 }
 
 /** The presence client of the nearest provider, or null where that has none. */

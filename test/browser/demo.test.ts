@@ -157,6 +157,15 @@ describe.runIf(hasChromium)('the page of rollcall demo', () => {
       expect(zoe.violations).toEqual([]);
     });
 
+    it('somebody who leaves and joins again in the same page is the same device', async () => {
+      const before = devicesOf('ada');
+      await button('A', 'Leave').click();
+      await zoe.sees('team', ['ben', 'cleo', 'zoe']);
+      await button('A', 'Join on node A').click();
+      await zoe.sees('team', ['ada', 'ben', 'cleo', 'zoe']);
+      expect(devicesOf('ada')).toEqual(before);
+    });
+
     it('a duplicated tab is a device of its own', async () => {
       await page.evaluate('sessionStorage.setItem("copied", "yes")');
       const [before] = devicesOf('ada');
