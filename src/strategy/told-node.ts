@@ -360,7 +360,8 @@ export abstract class ToldNode implements Engine {
   protected need(communityId: string): Told {
     let told = this.told.get(communityId);
     if (told === undefined) {
-      told = new Told(communityId, ++this.#indexes);
+      // The view may still have what is expected elsewhere of an earlier time.
+      told = new Told(communityId, this.view.get(communityId)?.shard ?? ++this.#indexes);
       told.quietUntil = this.t.now + READY_TIMEOUT_MS;
       this.told.set(communityId, told);
       this.#byIndex.set(told.index, told);

@@ -120,7 +120,9 @@ export class IndexedNode extends ToldNode {
     for (const index of this.#indexes.values()) {
       index.reassert();
       index.sweepFrom = Infinity;
-      this.#watch(index);
+      // What went while the store was away is found by reading, though nobody here needs the rest.
+      if (index.told === null) this.#read(index);
+      else this.#watch(index);
     }
     this.reportDegraded();
   }
@@ -145,7 +147,6 @@ export class IndexedNode extends ToldNode {
 
   /** Watches first, then reads: what is published in between waits. */
   #watch(index: CommunityIndex): void {
-    if (index.told === null) return;
     index.halt();
     index.isReading = true;
     this.#ask({ kind: 'watch', communityId: index.id }, { index });
@@ -166,10 +167,11 @@ export class IndexedNode extends ToldNode {
     const index = this.#indexes.get(told.id);
     if (index?.told !== told) return;
     index.release();
-    if (!index.hasPending && !index.isWriting) this.#drop(index);
+    if (this.#isReachable) this.#dropIfDone(index);
   }
 
-  #drop(index: CommunityIndex): void {
+  #dropIfDone(index: CommunityIndex): void {
+    if (index.told !== null || index.hasPending || index.isWriting) return;
     this.#indexes.delete(index.id);
     this.#ask({ kind: 'unwatch', communityId: index.id });
   }
@@ -180,7 +182,7 @@ export class IndexedNode extends ToldNode {
         if (outcome.kind === 'done' && index.isReading) this.#read(index);
         return;
       case 'read':
-        if (outcome.kind !== 'contents' || !index.isReading || index.told === null) return;
+        if (outcome.kind !== 'contents' || !index.isReading) return;
         this.stats.snapshotsApplied++;
         if (index.sweepFrom === Infinity) {
           index.sweepFrom = this.t.now + SWEEP_BEATS * this.o.heartbeatMs;
@@ -200,8 +202,10 @@ export class IndexedNode extends ToldNode {
 
   #learnt(index: CommunityIndex, isContiguous: boolean): void {
     // Taking in the contents may have ended the need of them: a device has moved away from here.
-    if (index.told === null) index.halt();
-    else if (isContiguous) this.settle(index.told, true);
+    if (index.told === null) {
+      index.halt();
+      this.#dropIfDone(index);
+    } else if (isContiguous) this.settle(index.told, true);
     else this.#read(index);
   }
 
@@ -216,7 +220,8 @@ export class IndexedNode extends ToldNode {
       this.#seen(outcome.offline);
       if (index.isLive && outcome.standing.epoch !== index.epoch) this.#heal(index);
     }
-    if (index.told === null && !index.hasPending) this.#drop(index);
+    // After a failure it is not known what was written: the index is read before it is let go.
+    if (outcome.kind !== 'failed') this.#dropIfDone(index);
   }
 
   #heal(index: CommunityIndex): void {

@@ -1,5 +1,5 @@
 import type { UserPresence } from '../../../src/core/index.js';
-import type { Engine, EngineEffect, Strategy } from '../../../src/strategy/index.js';
+import type { Engine, EngineEffect, Strategy, StoreCommand } from '../../../src/strategy/index.js';
 import { StreamModel } from '../../support/stream.js';
 
 /** Numbers in [0, 1) from a seed (mulberry32). */
@@ -12,6 +12,8 @@ export function randomFrom(seed: number): () => number {
     return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
   };
 }
+
+type Time = { now: number; wall: number };
 
 export interface Faults {
   readonly loss: number;
@@ -47,7 +49,9 @@ export class Engines {
   readonly random: () => number;
   /** Of every message: whether it is delivered, beside the faults. */
   filter: (from: SimNode, to: SimNode, data: string) => boolean = () => true;
-  readonly #mail: { at: number; to: SimNode; data: string }[] = [];
+  /** What performs the commands to a store. */
+  onStore: (node: SimNode, id: number, command: StoreCommand) => void = () => {};
+  readonly #mail: { at: number; to: SimNode; give: (t: Time) => void }[] = [];
   #ids = 0;
 
   constructor(seed: number) {
@@ -82,7 +86,7 @@ export class Engines {
     this.nodes.splice(this.nodes.indexOf(node), 1);
   }
 
-  input(node: SimNode, change: (t: { now: number; wall: number }) => void): void {
+  input(node: SimNode, change: (t: Time) => void): void {
     change({ now: this.now, wall: 1_700_000_000_000 + this.now });
     while (node.engine.hasEffects) {
       for (const effect of node.engine.take()) this.#perform(node, effect);
@@ -111,12 +115,15 @@ export class Engines {
       case 'call':
         for (const to of this.nodes) if (to !== node) this.#post(node, to, effect.data);
         return;
+      case 'store':
+        this.onStore(node, effect.id, effect.command);
+        return;
       case 'probe':
-        this.#mail.push({ at: this.now + 1, to: node, data: `probe ${effect.id}` });
+        this.after(1, node, (t) => node.engine.probed(effect.id, true, t));
         return;
       case 'prove':
         for (const id of effect.socketIds) {
-          this.#mail.push({ at: this.now + 5, to: node, data: `alive ${id}` });
+          this.after(5, node, (t) => node.clients.has(id) && node.engine.alive(id, t));
         }
         return;
       case 'list':
@@ -160,8 +167,13 @@ export class Engines {
     if (this.random() < loss) return;
     const copies = this.random() < repeat ? 2 : 1;
     for (let i = 0; i < copies; i++) {
-      this.#mail.push({ at: this.now + 0.1 + this.random() * delayMs, to, data });
+      this.after(0.1 + this.random() * delayMs, to, (t) => to.engine.receive(data, t));
     }
+  }
+
+  /** Gives a node an input later. */
+  after(ms: number, to: SimNode, give: (t: Time) => unknown): void {
+    this.#mail.push({ at: this.now + ms, to, give });
   }
 
   /** Lets time pass. */
@@ -187,14 +199,8 @@ export class Engines {
         const { engine } = due;
         this.input(due, (t) => engine.tick(t));
       } else {
-        const { to, data } = this.#mail.splice(mail, 1)[0]!;
-        if (!to.isAlive) continue;
-        this.input(to, (t) => {
-          const [what, id = ''] = data.split(' ', 2) as [string, string?];
-          if (what === 'probe') to.engine.probed(Number(id), true, t);
-          else if (what !== 'alive') to.engine.receive(data, t);
-          else if (to.clients.has(id)) to.engine.alive(id, t);
-        });
+        const { to, give } = this.#mail.splice(mail, 1)[0]!;
+        if (to.isAlive) this.input(to, give);
       }
     }
     this.now = end;

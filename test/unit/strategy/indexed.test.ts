@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest';
+import { IndexedNode, type Strategy } from '../../../src/strategy/index.js';
+import { Engines, type SimNode } from './engines.js';
+import { demandTruth, play } from './random-play.js';
+import { SimIndex } from './sim-index.js';
+
+const SEEDS = 60;
+
+const indexed: Strategy = {
+  name: 'dual-write',
+  readsLocally: true,
+  createEngine: (options) => new IndexedNode(options, true),
+};
+
+describe('an index under faults', () => {
+  it(`ends with the truth on every node, in ${SEEDS} seeds`, () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const engines = new Engines(seed);
+      const index = new SimIndex(engines);
+      index.lateness = 0.01;
+      const trouble = {
+        now: ({ random, nodes }: Engines) => {
+          const roll = random();
+          if (roll < 0.02) index.isAway = true;
+          else if (roll < 0.06) index.isAway = false;
+          if (index.isAway && random() < 0.1) index.empty();
+          if (roll > 0.97) index.cut(nodes[Math.floor(random() * nodes.length)] as SimNode);
+        },
+        end: () => {
+          index.isAway = false;
+          index.lateness = 0;
+        },
+      };
+      demandTruth(play(seed, [indexed], trouble, engines));
+    }
+  });
+
+  it('makes nobody leave who is connected, when it comes back empty', () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const engines = new Engines(seed);
+      const index = new SimIndex(engines);
+      const nodes = [1, 2, 3].map(() => engines.start(indexed));
+      engines.run(2000);
+      const clients = nodes.flatMap((node, n) =>
+        [1, 2, 3].map((i) => engines.join(node, `u${n}${i}`, 'd', 'c')),
+      );
+      engines.run(2000);
+      index.isAway = true;
+      index.empty();
+      engines.run(1000 + engines.random() * 8000);
+      index.isAway = false;
+      engines.run(20_000);
+      for (const { model } of clients) {
+        expect(model.present('c')).toEqual(engines.truth('c'));
+        expect(model.count('userOffline')).toBe(0);
+        expect(model.infos.get('c')?.complete).toBe(true);
+        expect(model.violations).toEqual([]);
+      }
+    }
+  });
+
+  it('sweeps who was on a node that died, once', () => {
+    const engines = new Engines(7);
+    void new SimIndex(engines);
+    const [a, b, c] = [1, 2, 3].map(() => engines.start(indexed)) as [SimNode, SimNode, SimNode];
+    engines.run(2000);
+    const watchers = [engines.join(a, 'wa', 'd', 'c'), engines.join(b, 'wb', 'd', 'c')];
+    engines.join(c, 'lost', 'd', 'c');
+    engines.run(2000);
+    engines.crash(c);
+    engines.run(10_000);
+    for (const { model } of watchers) {
+      expect(model.present('c')).toEqual(['wa', 'wb']);
+      expect(model.told.filter(({ event }) => event === 'userOffline')).toMatchObject([
+        { userId: 'lost', reason: 'node-down' },
+      ]);
+    }
+  });
+
+  it('writes everything anew after it was taken for dead', () => {
+    const engines = new Engines(8);
+    const index = new SimIndex(engines);
+    const [a, b] = [engines.start(indexed), engines.start(indexed)] as [SimNode, SimNode];
+    engines.run(2000);
+    const watcher = engines.join(a, 'w', 'd', 'c');
+    engines.join(b, 'u', 'd', 'c');
+    engines.run(2000);
+    // Whatever b does with the store is lost for longer than its lease.
+    const perform = engines.onStore;
+    engines.onStore = (node, id, command) => {
+      if (node !== b) perform(node, id, command);
+      else
+        engines.after(50, node, (t) =>
+          (node.engine as IndexedNode).stored(id, { kind: 'failed' }, t),
+        );
+    };
+    engines.run(8000);
+    expect(watcher.model.present('c')).toEqual(['w']);
+    engines.onStore = perform;
+    void index;
+    engines.run(5000);
+    expect(watcher.model.present('c')).toEqual(['u', 'w']);
+    expect(watcher.model.violations).toEqual([]);
+  });
+});

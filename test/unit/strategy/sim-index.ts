@@ -1,0 +1,172 @@
+import type {
+  IndexedNode,
+  Publication,
+  StoreCommand,
+  StoreOutcome,
+} from '../../../src/strategy/index.js';
+import type { Engines, SimNode } from './engines.js';
+
+interface SimCommunity {
+  epoch: string;
+  version: number;
+  readonly entries: Map<
+    string,
+    { nodeId: string; userId: string; entry: string; isVisible: boolean }
+  >;
+  /** When each node's lease ends. */
+  readonly nodes: Map<string, number>;
+  readonly watchers: Set<SimNode>;
+}
+
+/** The index as the Lua scripts keep it, in virtual time, with faults: away, emptied, cut off, too late. */
+export class SimIndex {
+  isAway = false;
+  /** Share of commands that are done but not answered in time. */
+  lateness = 0;
+  #epochs = 1;
+  readonly #engines: Engines;
+  readonly #communities = new Map<string, SimCommunity>();
+  readonly #lastMail = new Map<SimNode, number>();
+
+  constructor(engines: Engines) {
+    this.#engines = engines;
+    engines.onStore = (node, id, command) => this.#perform(node, id, command);
+  }
+
+  /** It starts again with nothing. */
+  empty(): void {
+    this.#communities.clear();
+    this.#epochs++;
+  }
+
+  /** A node loses its connections, and what is published meanwhile. */
+  cut(node: SimNode): void {
+    for (const community of this.#communities.values()) community.watchers.delete(node);
+    this.#engines.input(node, (t) => engineOf(node).connected(false, t));
+    this.#engines.after(300, node, (t) => engineOf(node).connected(true, t));
+  }
+
+  #perform(node: SimNode, id: number, command: StoreCommand): void {
+    const { random } = this.#engines;
+    this.#engines.after(random() * 5, node, () => {
+      const outcome: StoreOutcome = this.isAway ? { kind: 'failed' } : this.#do(node, command);
+      const isLate = random() < this.lateness;
+      // One connection answers and publishes in order.
+      this.#mail(node, isLate ? 2000 : random() * 5, (t) =>
+        engineOf(node).stored(id, isLate ? { kind: 'failed' } : outcome, t),
+      );
+    });
+  }
+
+  #mail(node: SimNode, delayMs: number, give: (t: { now: number; wall: number }) => void): void {
+    const at = Math.max(this.#engines.now + delayMs, this.#lastMail.get(node) ?? 0);
+    if (delayMs < 1000) this.#lastMail.set(node, at);
+    this.#engines.after(at - this.#engines.now, node, give);
+  }
+
+  #community(id: string): SimCommunity {
+    let community = this.#communities.get(id);
+    if (community === undefined) {
+      community = {
+        epoch: '',
+        version: 0,
+        entries: new Map(),
+        nodes: new Map(),
+        watchers: new Set(),
+      };
+      this.#communities.set(id, community);
+    }
+    return community;
+  }
+
+  #do(node: SimNode, command: StoreCommand): StoreOutcome {
+    const { now } = this.#engines;
+    const { nodeId } = node.engine;
+    switch (command.kind) {
+      case 'watch':
+        this.#community(command.communityId).watchers.add(node);
+        return { kind: 'done' };
+      case 'unwatch':
+        this.#community(command.communityId).watchers.delete(node);
+        return { kind: 'done' };
+      case 'read': {
+        const { epoch, version, entries, nodes } = this.#community(command.communityId);
+        const counted = [...entries.values()].filter(
+          (entry) => (nodes.get(entry.nodeId) ?? 0) > now - 10_000,
+        );
+        const contents = { epoch, version, nodes: nodes.size, entries: counted };
+        return { kind: 'contents', contents };
+      }
+      case 'write': {
+        const community = this.#community(command.communityId);
+        if (!community.nodes.has(nodeId) && !command.claim) return { kind: 'refused' };
+        community.nodes.set(nodeId, now + command.leaseMs);
+        return this.#change(community, command.communityId, nodeId, nodeId, command.changes);
+      }
+      case 'sweep': {
+        const community = this.#community(command.communityId);
+        if ((community.nodes.get(command.nodeId) ?? 0) > now) return { kind: 'refused' };
+        const there = command.changes.filter(({ userId, deviceId }) =>
+          community.entries.has(`${command.nodeId} ${userId} ${deviceId}`),
+        );
+        if (command.isAll) community.nodes.delete(command.nodeId);
+        return this.#change(community, command.communityId, command.nodeId, '', there);
+      }
+      case 'renew':
+        return {
+          kind: 'renewed',
+          renewals: command.communityIds.map((communityId) => {
+            const { epoch, version, nodes } = this.#community(communityId);
+            const isHeld = nodes.has(nodeId);
+            if (isHeld) nodes.set(nodeId, now + command.leaseMs);
+            const living = [...nodes].filter(([, end]) => end > now).map(([id]) => id);
+            return { communityId, epoch, version, isHeld, living };
+          }),
+        };
+      case 'retire':
+        for (const id of command.communityIds) {
+          const { nodes } = this.#community(id);
+          if (nodes.has(nodeId)) nodes.set(nodeId, now + command.afterMs);
+        }
+        return { kind: 'done' };
+      case 'seen':
+        return { kind: 'done' };
+    }
+  }
+
+  #change(
+    community: SimCommunity,
+    communityId: string,
+    nodeId: string,
+    author: string,
+    changes: Extract<StoreCommand, { kind: 'write' }>['changes'],
+  ): StoreOutcome {
+    if (community.epoch === '') community.epoch = `e${this.#epochs}`;
+    const first = community.version + 1;
+    for (const { userId, deviceId, entry, isVisible } of changes) {
+      const field = `${nodeId} ${userId} ${deviceId}`;
+      if (entry === null) community.entries.delete(field);
+      else community.entries.set(field, { nodeId, userId, entry, isVisible });
+      community.version++;
+    }
+    const { epoch, version } = community;
+    if (changes.length > 0) {
+      const publication: Publication = {
+        epoch,
+        version: first,
+        author,
+        changes: changes.map(({ op }) => ({ nodeId, op })),
+      };
+      for (const watcher of community.watchers) {
+        this.#mail(watcher, this.#engines.random() * 5, (t) =>
+          engineOf(watcher).published(communityId, publication, t),
+        );
+      }
+    }
+    return { kind: 'changed', standing: { epoch, version }, offline: [] };
+  }
+}
+
+function engineOf(node: SimNode): IndexedNode {
+  return node.engine as IndexedNode;
+}
