@@ -266,10 +266,17 @@ export class Devices {
     // A new connection is the device's latest, wherever else it was.
     membership.shadowed = false;
     const { entry, held } = membership;
-    if (entry === null) this.#enter(membership, t);
-    else if (held !== null && isVeiled(entry.veil) && membership.sockets.size === 1) {
+    if (entry === null) {
+      this.#enter(membership, t);
+      return;
+    }
+    // The others must know that this is the device's latest connection.
+    if (entry.born < device.born) {
+      this.#write(membership, { ...this.#compose(membership, t), born: device.born });
+    }
+    if (held !== null && isVeiled(entry.veil) && membership.sockets.size === 1) {
       // An invisible user is told to the user's own sockets, and here is the first of them.
-      this.#host.view.replace(held, entry, true);
+      this.#host.view.replace(held, membership.entry ?? entry, true);
     }
   }
 

@@ -41,6 +41,8 @@ export type Op =
       readonly userId: string;
       readonly deviceId: string;
       readonly rev: number;
+      /** The revision that it changes: a patch on anything else is a wrong merge. */
+      readonly baseRev: number;
       readonly patch: EntryPatch;
     }
   | {
@@ -228,7 +230,7 @@ export function encodeOp(op: Op): unknown[] {
     case 'put':
       return [0, encodeEntry(op.entry)];
     case 'patch':
-      return [1, op.communityId, op.userId, op.deviceId, op.rev, encodePatch(op.patch)];
+      return [1, op.communityId, op.userId, op.deviceId, op.rev, encodePatch(op.patch), op.baseRev];
     case 'remove':
       return [2, op.communityId, op.userId, op.deviceId, REASONS.indexOf(op.reason), op.at];
   }
@@ -236,7 +238,7 @@ export function encodeOp(op: Op): unknown[] {
 
 function decodeOp(wire: unknown): Op | undefined {
   if (!Array.isArray(wire)) return undefined;
-  const [code, c, u, d, x, y] = wire;
+  const [code, c, u, d, x, y, z] = wire;
   if (code === 0) {
     const entry = decodeEntry(c);
     return entry && { op: 'put', entry };
@@ -244,8 +246,8 @@ function decodeOp(wire: unknown): Op | undefined {
   if (!isId(c) || !isId(u) || !isId(d)) return undefined;
   if (code === 1) {
     const patch = decodePatch(y);
-    if (!isCount(x) || patch === undefined) return undefined;
-    return { op: 'patch', communityId: c, userId: u, deviceId: d, rev: x, patch };
+    if (!isCount(x) || !isCount(z) || patch === undefined) return undefined;
+    return { op: 'patch', communityId: c, userId: u, deviceId: d, rev: x, baseRev: z, patch };
   }
   if (code === 2) {
     const reason = isCount(x) ? REASONS[x] : undefined;

@@ -128,12 +128,13 @@ export class ShardLog {
     }
     if (base.entry.rev === next.rev) return undefined;
     const patch = patchBetween(base.entry, next);
+    const baseRev = base.entry.rev;
     this.#digest.fold(base.keyHash, base.entry.rev, -1);
     this.#digest.fold(base.keyHash, next.rev, 1);
     base.entry = next;
     if (patch === undefined) return { op: 'put', entry: next };
     const { communityId, userId, deviceId, rev } = next;
-    return { op: 'patch', communityId, userId, deviceId, rev, patch };
+    return { op: 'patch', communityId, userId, deviceId, rev, baseRev, patch };
   }
 
   /** Forgets deltas beyond the limits. */

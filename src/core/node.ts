@@ -968,14 +968,20 @@ export class PresenceNode {
   #touchAll(peer: Peer, t: Instant): void {
     const seenAt = Math.max(0, t.wall - (t.now - peer.lastHeard));
     for (const replica of peer.replicas.values()) {
-      for (const held of replica.held) this.#view.touch(held, 'node-down', seenAt);
+      for (const held of replica.held) {
+        this.#view.touch(held, 'node-down', seenAt);
+        if (peer.owner.hidden) this.#devices.onRemoteGone(held.entry, 'node-down', t);
+      }
     }
   }
 
   #dispose(peer: Peer, each: (held: Held) => void): void {
     for (const replica of peer.replicas.values()) {
       this.#behind.delete(replica);
-      replica.dispose(each);
+      replica.dispose((held) => {
+        each(held);
+        this.#devices.onRemoteGone(held.entry, 'node-down', this.#t);
+      });
     }
     peer.replicas.clear();
   }

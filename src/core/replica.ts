@@ -254,6 +254,7 @@ export class Replica {
     const until = t.now + this.#host.repairGraceMs;
     for (const held of old.values()) {
       view.expect(held, until, 'disconnected', held.entry.lastActiveAt);
+      this.#host.onGone(held.entry, 'disconnected');
     }
     this.#held = next;
     this.#digest = staging.digest;
@@ -328,6 +329,10 @@ export class Replica {
       }
       onGone(held.entry, op.reason);
       return;
+    }
+    if (held.entry.rev !== op.baseRev) {
+      this.#diverged = true;
+      this.#host.stats.divergences++;
     }
     const entry = applyPatch(held.entry, op.rev, op.patch);
     this.#digest.fold(hashKey(key), entry.rev, 1);

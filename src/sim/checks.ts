@@ -61,10 +61,14 @@ export class Checks {
     }
     const devices = this.#world.clients.filter((client) => client.userId === userId);
     if (devices.some((client) => client.hasBeenInvisible)) return;
+    const { faults, loss, lingerMs } = this.#world.options;
+    // A lost message is found by the next heartbeats and pulled, and either may be lost again.
+    const settledMs = loss > 0 ? 3 * SETTLED_MS : SETTLED_MS;
     const connected = devices.find(
-      ({ socket, wants }) =>
+      ({ socket, wants, presentSince }) =>
         socket !== null &&
-        this.#world.now - socket.since > SETTLED_MS &&
+        this.#world.now - (loss > 0 ? Math.max(socket.since, presentSince) : presentSince) >
+          settledMs &&
         wants.has(communityId) &&
         socket.rooms.has(communityId),
     );
@@ -72,9 +76,10 @@ export class Checks {
     this.#world.stats.falseOfflines++;
     // As long as every two nodes can hear each other now and then and none stands still, nobody who
     // is connected is announced offline, whatever is lost.
-    const { faults, loss, lingerMs } = this.#world.options;
     if (faults.partition || faults.oneWay || faults.link || faults.pause || faults.stall) return;
-    if (faults.halfOpen || faults.corrupt) return;
+    if (faults.halfOpen || faults.corrupt || loss > 0.05) return;
+    // Nobody can know of a device that came while nothing could be heard.
+    if (faults.outage && (event.reason === 'left' || node.engine.isDegraded)) return;
     if (!faults.crash || (lingerMs >= SETTLED_MS && loss === 0 && !faults.outage)) {
       this.#fail(
         `I10: ${userId} is announced offline at ${nodeId}, but ${connected.deviceId} is connected`,
@@ -120,7 +125,7 @@ export class Checks {
       const there =
         other.socket !== null &&
         !other.hasBeenInvisible &&
-        this.#world.now - other.socket.since > SETTLED_MS &&
+        this.#world.now - Math.max(other.socket.since, other.presentSince) > SETTLED_MS &&
         other.socket.rooms.has(communityId);
       const hides = this.#world.clients.some(
         (client) => client.userId === other.userId && client.hasBeenInvisible,

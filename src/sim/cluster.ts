@@ -43,6 +43,10 @@ export interface SimClient {
   online: boolean;
   connections: number;
   hasBeenInvisible: boolean;
+  /** Since when it is present without a gap that the linger does not cover. */
+  presentSince: number;
+  /** When its connection was lost, or null while it is connected or has left. */
+  lostAt: number | null;
   /** Its latest word on visibility, while nothing else of its user has happened since. */
   hiding: { readonly node: SimNode; readonly since: number } | null;
 }

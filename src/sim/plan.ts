@@ -114,10 +114,12 @@ export function drawPlan(seed: number, wish: PlanWish = {}): Plan {
   const random = new Random(seed, 'options');
   const allowed = new Set<Fault>(wish.faults ?? FAULTS);
   const calm = wish.calm === true;
+  // Few faults at a time show what must hold in spite of them; many show what is missed between them.
+  const share = random.pick([0.04, 0.15, 0.4]);
   const faults = Object.fromEntries(
-    FAULTS.map((fault) => [fault, random.chance(0.45) && allowed.has(fault) && !calm]),
+    FAULTS.map((fault) => [fault, random.chance(share) && allowed.has(fault) && !calm]),
   ) as Record<Fault, boolean>;
-  const lossy = random.chance(0.5);
+  const lossy = random.chance(0.35);
   const loss = random.pick([0.01, 0.05, 0.15, 0.3]);
   const duplicates = random.chance(0.5);
   const duplication = random.pick([0.02, 0.1, 0.4]);
@@ -128,7 +130,7 @@ export function drawPlan(seed: number, wish: PlanWish = {}): Plan {
     users: random.int(1, 6),
     communities: random.int(1, 3),
     durationMs: random.int(30_000, 90_000),
-    canProbe: random.chance(0.8),
+    canProbe: random.chance(0.7),
     heartbeatMs,
     downAfterMs: random.pick([4000, 5000, 8000]),
     lingerMs: random.pick([1000, 3000, 5000]),
@@ -185,8 +187,12 @@ function drawActions(options: PlanOptions, clients: readonly ClientPlan[]): Acti
       actions.push({ at, kind: 'join', client, community: work.int(0, communities - 1) });
     } else if (draw < 0.9) {
       actions.push({ at, kind: 'part', client, community: work.int(0, communities - 1) });
-    } else if (draw < 0.95) {
+    } else if (draw < 0.94) {
       if (faults.halfOpen) actions.push({ at, kind: 'halfOpen', client, awayMs, node });
+    } else if (draw < 0.96) {
+      // Come and gone within one flush.
+      actions.push({ at, kind: 'open', client, node });
+      actions.push({ at: at + work.between(0, 40), kind: 'close', client });
     } else if (draw < 0.98) {
       if (faults.slowClient) actions.push({ at, kind: 'slow', client, forMs: awayMs });
     } else {

@@ -60,6 +60,8 @@ const TRACE_LINES = 60;
 const MOST_IDLE_TICKS = 100;
 /** One turn of the event loop. */
 const TURN_MS = 0.02;
+/** Whoever comes back must do so this long before the linger ends, so that all can hear of it in time. */
+const BACK_MS = 1000;
 /** When a server's ping gives up on a half-open socket. */
 const HALF_OPEN_MS = 30_000;
 
@@ -98,6 +100,8 @@ export class World {
       online: false,
       connections: 0,
       hasBeenInvisible: false,
+      presentSince: 0,
+      lostAt: null,
       hiding: null,
     }));
   }
@@ -218,6 +222,14 @@ export class World {
     this.nodes[index] = node;
     this.note(`${nodeId} starts`);
     this.input(node, () => engine.start(this.clock(node)));
+    // A load balancer sends somebody as soon as it serves.
+    const eager = this.#random.pick(this.clients);
+    const inMs = this.#random.between(10, 2000);
+    if (this.#now > 5000) {
+      this.after(inMs, () => {
+        if (eager.online || !this.#healed) this.#connect(eager, index);
+      });
+    }
   }
 
   /** Gives a node an input, now or when it wakes, and performs and checks what follows. */
@@ -278,7 +290,7 @@ export class World {
     const waiting = node.waiting.splice(0);
     // The host reads its sockets before it ticks; some of what was sent comes in only afterwards.
     const { random } = this.network;
-    const before = random.chance(0.5) ? waiting.length : random.int(0, waiting.length);
+    const before = random.pick([0, waiting.length, random.int(0, waiting.length)]);
     for (const input of waiting.slice(0, before)) input();
     node.tickAt = Infinity;
     this.input(node, () => node.engine.tick(this.clock(node)));
@@ -310,6 +322,7 @@ export class World {
     for (const socket of node.sockets.values()) {
       if (socket.client.socket !== socket) continue;
       socket.client.socket = null;
+      socket.client.lostAt = this.#now;
       this.#forgetHiding(socket.client);
       this.#reconnect(socket.client, this.#random.between(500, 1500));
     }
@@ -362,6 +375,10 @@ export class World {
       rooms: new Set(),
     };
     client.socket = socket;
+    const { lostAt } = client;
+    const isBack = lostAt !== null && this.#now - lostAt < this.options.lingerMs - BACK_MS;
+    if (!isBack) client.presentSince = this.#now;
+    client.lostAt = null;
     this.#forgetHiding(client);
     node.sockets.set(socket.id, socket);
     node.hosted.add(client.userId);
@@ -395,6 +412,7 @@ export class World {
     const { socket } = client;
     if (socket === null) return;
     client.socket = null;
+    client.lostAt = reason === 'left' ? null : this.#now;
     this.#forgetHiding(client);
     this.note(`${socket.id} is ${reason}`);
     this.#end(socket, reason);
@@ -415,6 +433,7 @@ export class World {
     this.note(`${socket.id} is half open`);
     socket.halfOpen = true;
     client.socket = null;
+    client.lostAt = this.#now;
     this.#forgetHiding(client);
     this.after(HALF_OPEN_MS, () => this.#end(socket, 'timeout'));
   }
@@ -491,6 +510,7 @@ export class World {
         const joins = action.kind === 'join';
         if (joins) client.wants.add(communityId);
         else client.wants.delete(communityId);
+        client.presentSince = this.#now;
         const { socket } = client;
         if (socket === null) return;
         const { host } = socket;

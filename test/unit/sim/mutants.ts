@@ -1,0 +1,183 @@
+/**
+ * Defects planted into the built core, each a rule of the protocol left out. The simulator must find
+ * every one of them: a checker that catches nothing is a defect itself. `from` must stand exactly once
+ * in the file.
+ */
+export interface Mutant {
+  readonly name: string;
+  readonly file: string;
+  readonly edits: readonly (readonly [from: string, to: string])[];
+}
+
+function mutant(
+  name: string,
+  file: string,
+  ...edits: readonly (readonly [from: string, to: string])[]
+): Mutant {
+  return { name, file: `core/${file}.js`, edits };
+}
+
+export const MUTANTS: readonly Mutant[] = [
+  mutant('no gap check', 'replica', ['if (seq === this.#have + 1) {', 'if (true) {']),
+  mutant(
+    'no gap check and no assertion',
+    'replica',
+    ['if (seq === this.#have + 1) {', 'if (true) {'],
+    ["assert(seq === this.#have + 1, 'a delta applies only to its predecessor');", ''],
+  ),
+  mutant(
+    'stale snapshot applied',
+    'replica',
+    ['const newer = state.seq > this.#have ||', 'const newer = true ||'],
+    ["assert(state.seq >= this.#have, 'a snapshot never takes a replica back');", ''],
+  ),
+  mutant('snapshot not staged', 'replica', [
+    'staging.last !== -1 && staging.parts.size === staging.last + 1',
+    'staging.last !== -1',
+  ]),
+  mutant('parts of two snapshots mixed', 'replica', [
+    'staging !== null && staging.id !== id',
+    'false',
+  ]),
+  mutant('digest ignored', 'replica', [
+    '!this.#diverged && !this.#digest.equals(state.a, state.b)',
+    'false',
+  ]),
+  mutant('a pull is not repeated', 'replica', [
+    'this.#pullUntil = now + timeout * (0.75 + random() / 2);',
+    'this.#pullUntil = Infinity;',
+  ]),
+  mutant('a pull asks for one delta too few', 'replica', [
+    'return this.#diverged ? -1 : this.#have;',
+    'return this.#diverged ? -1 : this.#have + 1;',
+  ]),
+  mutant('a removed entry is kept', 'replica', ['this.#held.delete(key);', '']),
+  mutant('a gap is forgotten', 'replica', [
+    'return this.#target > this.#have || this.#diverged;',
+    'return this.#diverged;',
+  ]),
+  mutant('buffered deltas applied without their predecessors', 'replica', [
+    'const body = this.#buffer.get(this.#have + 1);',
+    'const body = this.#buffer.values().next().value;',
+  ]),
+  mutant('a device that moves is dropped at once', 'replica', [
+    "if (op.reason === 'moved') {",
+    "if (op.reason === 'moved' && (op.reason = 'left') === '') {",
+  ]),
+  mutant('a put that was taken back is sent', 'log', [
+    'else\n            this.#pending.delete(key);',
+    '',
+  ]),
+  mutant('the log claims to reach back further than it does', 'log', [
+    'missing > this.#ring.length',
+    'false',
+  ]),
+  mutant('one sequence number per owner instead of per shard', 'log', [
+    'seq: ++this.#seq',
+    'seq: (this.#seq = this.#limits.seq = (this.#limits.seq ?? 0) + 1)',
+  ]),
+  mutant('a change of the board is not sent', 'entry', [
+    'if (base.boardId !== next.boardId)\n        patch.boardId = next.boardId;',
+    '',
+  ]),
+  mutant('no fence', 'membership', [
+    'this.#fence.set(peer.nodeId, { reason, name: peer.name, heard: 0, heardFirst: 0 });',
+    '',
+  ]),
+  mutant('no stall rule', 'membership', ['if (late > STALL_MS) {', 'if (false) {']),
+  mutant('probe ignored', 'membership', [
+    'if (ok) {\n            this.#vouchedAt = sentAt;',
+    'if (true) {\n            this.#vouchedAt = sentAt;',
+  ]),
+  mutant('hearing is not life', 'membership', ['        peer.lastHeard = now;\n', '']),
+  mutant(
+    'a name supersedes the living',
+    'membership',
+    ['else if (t.now - peer.lastHeard > 1.5 * beat)', 'else'],
+    ['if (peer.firstHeard === newest || heardSince)', 'if (peer.firstHeard === newest)'],
+  ),
+  mutant('the dead are never hidden', 'membership', ['peer.owner.hidden = true;', '']),
+  mutant('the silent are never down', 'membership', [
+    "peer.state = 'down';\n",
+    "peer.state = 'suspect';\n",
+  ]),
+  mutant('a return is not shown', 'membership', ['peer.owner.hidden = false;', '']),
+  mutant('purge without an edge', 'node', [
+    'onHidden: (peer, t) => this.#touchAll(peer, t),',
+    'onHidden: () => {},',
+  ]),
+  mutant('linger forgotten', 'devices', [
+    'membership.lingerUntil = t.now + this.#host.lingerMs;',
+    'membership.lingerUntil = t.now;',
+  ]),
+  mutant('typing never ends', 'devices', [
+    'if (due === undefined)\n                return;',
+    "if (due === undefined)\n                return;\n            if (due.type === 'typing')\n                continue;",
+  ]),
+  mutant('invisibility forgotten', 'roster', [
+    'return isVeiled(veil) ? null : fold(record, veil);',
+    'return fold(record, veil);',
+  ]),
+  mutant('the invisible do not see themselves', 'view', [
+    'nextOwn = foldOwn(user);',
+    'nextOwn = null;',
+  ]),
+  mutant('lists before what is not told yet', 'view', [
+    'community.dirty.length === 0 ? [relisting, waiting] : [relisting]',
+    '[relisting, waiting]',
+  ]),
+  mutant(
+    'no list after a storm',
+    'view',
+    [
+      "                this.#tell(user, 'server');",
+      "                this.#tell(user, 'server');\n                this.#lost = true;",
+    ],
+    [
+      'for (const socketId of sockets)\n                relisting.add(socketId);\n            return units;',
+      'return units;',
+    ],
+    ['#online = new Map();', '#online = new Map();\n    #lost = false;'],
+  ),
+  mutant('what is expected elsewhere is kept for ever', 'view', [
+    'this.drop(held, held.untilReason, held.entry.lastActiveAt, false);',
+    '',
+  ]),
+  mutant('ready without a hello', 'node', [
+    'return this.#solo || (this.#started && this.#round > ROUNDS);',
+    'return true;',
+  ]),
+  mutant('nobody is asked when a shard begins', 'node', [
+    'this.#askToPrime();',
+    'this.#toPrime.clear();',
+  ]),
+  mutant(
+    'heartbeats without the changed shards',
+    'node',
+    [
+      'for (const index of this.#changedShards)\n            states.push(this.#log(index).state());',
+      '',
+    ],
+    [
+      'for (let i = 0; i < Math.min(ROLLING_STATES, logs.length); i++) {',
+      'for (let i = 0; i < 0; i++) {',
+    ],
+  ),
+  mutant('priming waits for the dead', 'node', [
+    'if (shard.awaiting.delete(peer.nodeId))\n                this.#checkPrimed(shard);',
+    '',
+  ]),
+  mutant('interest never ends', 'node', [
+    'shard.dropAt = this.#t.now + this.#o.dropDelayMs;',
+    'shard.dropAt = Infinity;',
+  ]),
+  mutant('a dropped shard is kept', 'node', ['peer.replicas.delete(shard.index);', '']),
+  mutant('what trickles in while cut off is told', 'node', [
+    'shard.quiet = true;\n                shard.quietUntil = Infinity;',
+    '',
+  ]),
+  mutant('the cut off keep asking', 'node', [
+    'if (!this.#membership.degraded) {\n',
+    'if (true) {\n',
+  ]),
+];
