@@ -27,7 +27,8 @@ export interface PresenceClientToServerEvents {
   ) => void;
   joinCommunity: (
     communityId: string,
-    ack?: (answer: { ok: true; communityId: string } | Refusal) => void,
+    /** `isNew` is false where the socket was in the community already. */
+    ack?: (answer: { ok: true; communityId: string; isNew: boolean } | Refusal) => void,
   ) => void;
   leaveCommunity: (
     communityId: string,

@@ -60,6 +60,12 @@ describe('idle', () => {
     vi.advanceTimersByTime(60_000);
     use();
     expect(said()).toEqual([{ status: 'busy' }, { status: 'idle' }]);
+    // Chosen while nobody used the page: use does not undo it.
+    void client.setStatus('active');
+    vi.advanceTimersByTime(60_000);
+    void client.setStatus('idle');
+    use();
+    expect(client.getSnapshot().self.status).toBe('idle');
   });
 
   it('leaves no listener on the page', () => {
