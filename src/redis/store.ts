@@ -25,6 +25,8 @@ export class RedisStore implements Store {
   readonly #keys: Keys;
   readonly #node: IndexedNode;
   readonly #input: StoreHost['input'];
+  readonly #onFault: StoreHost['onFault'];
+  #fault = '';
   readonly #seenForMs: number;
   readonly #epoch = randomBytes(9).toString('base64url');
   readonly #running = new Set<Promise<void>>();
@@ -33,13 +35,14 @@ export class RedisStore implements Store {
     link: RedisLink,
     keys: Keys,
     node: IndexedNode,
-    input: StoreHost['input'],
+    { input, onFault }: StoreHost,
     seenForMs: number,
   ) {
     this.#link = link;
     this.#keys = keys;
     this.#node = node;
     this.#input = input;
+    this.#onFault = onFault;
     this.#seenForMs = seenForMs;
   }
 
@@ -49,7 +52,10 @@ export class RedisStore implements Store {
 
   perform({ id, command }: { readonly id: number; readonly command: StoreCommand }): void {
     const running = inTime(this.#run(command))
-      .catch((): StoreOutcome => ({ kind: 'failed' }))
+      .catch((error: unknown): StoreOutcome => {
+        this.#report(error instanceof Error ? error.message : String(error));
+        return { kind: 'failed' };
+      })
       .then((outcome) => {
         this.#running.delete(running);
         this.#input((t) => this.#node.stored(id, outcome, t));
@@ -57,9 +63,16 @@ export class RedisStore implements Store {
     this.#running.add(running);
   }
 
+  /** Once per reason, not once per command. */
+  #report(reason: string): void {
+    if (reason === this.#fault) return;
+    this.#fault = reason;
+    this.#onFault(reason);
+  }
+
   async #run(command: StoreCommand): Promise<StoreOutcome> {
     // What a client queues while it is not connected would be done at an unknown time.
-    if (!this.#link.isReady) return { kind: 'failed' };
+    if (!this.#link.isReady) throw new Error('Redis is not connected');
     switch (command.kind) {
       case 'watch':
         await this.#watch(command.communityId);

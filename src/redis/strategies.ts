@@ -47,9 +47,9 @@ function indexed(
     name,
     readsLocally,
     createEngine: (engineOptions) => new IndexedNode(engineOptions, readsLocally),
-    createStore: (engine, { cluster, input }) => {
-      const keys = new Keys(prefix, cluster);
-      return new RedisStore(linkTo(redis), keys, engine as IndexedNode, input, lastSeenForMs);
+    createStore: (engine, host) => {
+      const keys = new Keys(prefix, host.cluster);
+      return new RedisStore(linkTo(redis), keys, engine as IndexedNode, host, lastSeenForMs);
     },
   };
 }

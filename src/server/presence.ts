@@ -345,6 +345,10 @@ export function createPresence<S extends Socket = Socket>(
   const store = resolved.strategy.createStore?.(node, {
     cluster: options.cluster,
     input: (change) => driver.input((_node, t) => change(t)),
+    onFault: (reason) => {
+      if (closed !== undefined) return;
+      logger.warn({ event: 'store-failed', reason }, 'a command to Redis failed; see degraded');
+    },
   });
   driver.start(store);
 

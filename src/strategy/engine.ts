@@ -150,6 +150,8 @@ export interface StoreHost {
   readonly cluster: string | undefined;
   /** Gives the engine an input. */
   readonly input: (change: (t: Instant) => void) => void;
+  /** A command failed, for another reason than the one before. */
+  readonly onFault: (reason: string) => void;
 }
 
 export type StrategyName = 'replicated' | 'on-demand' | 'dual-write' | 'redis';
