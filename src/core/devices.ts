@@ -41,7 +41,14 @@ export interface DevicesHost {
   /** A community has its first membership, or lost its last one. */
   readonly onUse: (communityId: string) => void;
   readonly onFree: (communityId: string) => void;
+  /** Whether this node would know if a device that is gone here were elsewhere. Default: always. */
+  readonly hearsAll?: (communityId: string) => boolean;
+  /** How long beyond the linger a device is counted while that is not so. Default 0. */
+  readonly deafLingerMs?: number;
 }
+
+/** How long until a linger that could not end is looked at again. */
+const LOOK_AGAIN_MS = 250;
 
 interface Device {
   readonly userId: string;
@@ -658,6 +665,16 @@ export class Devices {
     if (membership.lingerUntil > t.now) {
       membership.lingerQueued = true;
       this.#due.push(membership.lingerUntil, due);
+      return;
+    }
+    const { hearsAll, deafLingerMs = 0 } = this.#host;
+    if (
+      t.now < membership.lingerUntil + deafLingerMs &&
+      hearsAll?.(membership.communityId) === false
+    ) {
+      // It may be elsewhere by now, where nothing is heard from. Unknown is not offline.
+      membership.lingerQueued = true;
+      this.#due.push(t.now + LOOK_AGAIN_MS, due);
       return;
     }
     this.#exit(membership, membership.lingerReason, t);

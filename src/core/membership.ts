@@ -106,6 +106,7 @@ export class Membership {
   #probeId = 0;
   #probe: { readonly id: number; readonly sentAt: number } | null = null;
   #nextProbeAt = 0;
+  #probedAt = -Infinity;
   /** When the last probe that came back well was sent. */
   #vouchedAt = -Infinity;
   #wallOffset: number | null = null;
@@ -365,9 +366,11 @@ export class Membership {
       this.#probe = null;
       this.#setDegraded(true, t);
     }
-    if (t.now < this.#nextProbeAt) return;
     const pressing = silent > 0 || this.#degraded;
+    if (pressing) this.#nextProbeAt = Math.min(this.#nextProbeAt, this.#probedAt + heartbeatMs);
+    if (t.now < this.#nextProbeAt) return;
     this.#nextProbeAt = t.now + heartbeatMs * (pressing ? 1 : IDLE_PROBE_BEATS);
+    this.#probedAt = t.now;
     this.#probe = { id: ++this.#probeId, sentAt: t.now };
     this.#host.onProbe(this.#probeId);
   }

@@ -126,8 +126,9 @@ const ROLLING_STATES = 8;
 const ANSWER_WINDOW_MS = 100;
 /** Messages of deltas are cut at this size. */
 const DELTA_MESSAGE_BYTES = 64 * 1024;
-/** A hello round lasts at least this long. */
+/** A hello round lasts at least this long, and not for ever: an answer may come from a node that stood still. */
 const ROUND_MS = 500;
+const ROUND_MAX_MS = 2000;
 const ROUNDS = 2;
 /** How long a read keeps the interest in a community that nobody here is in. */
 const READ_INTEREST_MS = 60_000;
@@ -268,6 +269,8 @@ export class PresenceNode {
         this.#need(communityId).local = true;
       },
       onFree: (communityId) => this.#free(communityId),
+      hearsAll: (communityId) => this.#hearsAll(shardOf(communityId, this.#o.shards)),
+      deafLingerMs: o.forgetAfterMs,
     });
     this.#replicaHost = {
       view: this.#view,
@@ -592,6 +595,17 @@ export class PresenceNode {
     return this.#ready && !this.#membership.degraded && this.#shards.get(shard)?.primed === true;
   }
 
+  /** Whether a device that is gone here would be known if it were elsewhere. */
+  #hearsAll(index: number): boolean {
+    if (this.#o.solo === true) return true;
+    if (this.#membership.degraded || this.#shards.get(index)?.primed === false) return false;
+    for (const peer of this.#membership.peers) {
+      if (peer.state === 'down') continue;
+      if (peer.state === 'suspect' || peer.replicas.get(index)?.isBehind === true) return false;
+    }
+    return true;
+  }
+
   #dropShard(shard: Shard): void {
     this.#shards.delete(shard.index);
     this.#toPrime.delete(shard);
@@ -673,7 +687,7 @@ export class PresenceNode {
     this.#round++;
     this.#helloRequest = ++this.#requests;
     this.#helloSentAt = now;
-    this.#roundEndsAt = now + Math.max(2 * this.#rttMs, ROUND_MS);
+    this.#roundEndsAt = now + Math.min(Math.max(2 * this.#rttMs, ROUND_MS), ROUND_MAX_MS);
     this.#send({
       kind: 'hello',
       request: this.#helloRequest,

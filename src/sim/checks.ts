@@ -56,7 +56,9 @@ export class Checks {
     }
     const { userId, communityId } = event;
     const { nodeId } = node.engine;
-    if (node.engine.isDegraded && !node.hosted.has(userId)) {
+    // What was heard before may still be told by the next flush.
+    const isDeaf = node.engine.isDegraded && this.#world.now - node.degradedAt > 100;
+    if (isDeaf && !node.hosted.has(userId)) {
       this.#fail(`I11: ${nodeId} is cut off and announces ${userId} as offline`);
     }
     const devices = this.#world.clients.filter((client) => client.userId === userId);
@@ -80,6 +82,8 @@ export class Checks {
     if (faults.halfOpen || faults.corrupt || loss > 0.05) return;
     // Nobody can know of a device that came while nothing could be heard.
     if (faults.outage && (event.reason === 'left' || node.engine.isDegraded)) return;
+    // Without a witness a node cannot tell an outage from the death of its only peer.
+    if (faults.outage && !this.#world.options.canProbe) return;
     if (!faults.crash || (lingerMs >= SETTLED_MS && loss === 0 && !faults.outage)) {
       this.#fail(
         `I10: ${userId} is announced offline at ${nodeId}, but ${connected.deviceId} is connected`,

@@ -81,6 +81,7 @@ export interface SimNode {
   /** Nothing reaches it before: its subscription is not there yet. */
   subscribedAt: number;
   wallOffset: number;
+  degradedAt: number;
   alive: boolean;
   paused: boolean;
   pausedUntil: number;

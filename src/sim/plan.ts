@@ -114,12 +114,16 @@ export function drawPlan(seed: number, wish: PlanWish = {}): Plan {
   const random = new Random(seed, 'options');
   const allowed = new Set<Fault>(wish.faults ?? FAULTS);
   const calm = wish.calm === true;
-  // Few faults at a time show what must hold in spite of them; many show what is missed between them.
-  const share = random.pick([0.04, 0.15, 0.4]);
+  // One or two faults show what must hold in spite of them; many show what is missed between them.
+  const few = random.chance(0.5);
+  const chosen = new Set(few ? [random.pick(FAULTS), random.pick(FAULTS)] : []);
   const faults = Object.fromEntries(
-    FAULTS.map((fault) => [fault, random.chance(share) && allowed.has(fault) && !calm]),
+    FAULTS.map((fault) => {
+      const drawn = few ? chosen.has(fault) : random.chance(0.4);
+      return [fault, drawn && allowed.has(fault) && !calm];
+    }),
   ) as Record<Fault, boolean>;
-  const lossy = random.chance(0.35);
+  const lossy = random.chance(few ? 0.2 : 0.5);
   const loss = random.pick([0.01, 0.05, 0.15, 0.3]);
   const duplicates = random.chance(0.5);
   const duplication = random.pick([0.02, 0.1, 0.4]);
@@ -199,13 +203,14 @@ function drawActions(options: PlanOptions, clients: readonly ClientPlan[]): Acti
       actions.push({ at, kind: 'read', node, community: work.int(0, communities - 1) });
     }
   }
-  for (let at = 3000; at < durationMs; at += trouble.between(500, 12_000)) {
+  const active = FAULTS.filter((fault) => faults[fault]);
+  if (active.length === 0) return actions.sort((x, y) => x.at - y.at);
+  for (let at = 3000; at < durationMs; at += trouble.between(1000, 20_000)) {
     const node = anyNode(trouble);
-    const kind = trouble.pick(FAULTS);
+    const kind = trouble.pick(active);
     const forMs = trouble.pick([300, 1500, 4000, 9000, 20_000]) * trouble.between(0.5, 1.5);
     const side = trouble.int(1, Math.max(1, 2 ** nodes - 2));
     const byMs = trouble.pick([-3_600_000, 3_600_000, 700, -20_000]);
-    if (!faults[kind]) continue;
     if (kind === 'crash') actions.push({ at, kind, node, downMs: trouble.between(200, 15_000) });
     else if (kind === 'leave') actions.push({ at, kind, node, downMs: trouble.between(200, 6000) });
     else if (kind === 'pause') actions.push({ at, kind, node, forMs });

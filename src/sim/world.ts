@@ -187,7 +187,7 @@ export class World {
       lingerMs: o.lingerMs,
       flushMs: o.flushMs,
       typingTimeoutMs: 2000,
-      forgetAfterMs: 20_000,
+      forgetAfterMs: 40_000,
       maxMessageBytes: 1024 * 1024,
       dropDelayMs: o.dropDelayMs,
       shards: 4,
@@ -212,6 +212,7 @@ export class World {
       compared: new Map(),
       subscribedAt: o.faults.lateSubscribe ? this.#now + this.#random.between(0, 400) : 0,
       wallOffset: this.#random.between(-60_000, 60_000),
+      degradedAt: 0,
       alive: true,
       paused: false,
       pausedUntil: 0,
@@ -629,6 +630,7 @@ export class World {
         return;
       case 'degraded':
         this.note(`${nodeId}: degraded ${effect.degraded}`);
+        if (effect.degraded) node.degradedAt = this.#now;
         return;
       default:
     }

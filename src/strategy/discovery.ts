@@ -3,6 +3,7 @@ import type { Peer } from '../core/membership.js';
 
 /** A hello round lasts at least this long. */
 const ROUND_MS = 500;
+const ROUND_MAX_MS = 2000;
 const ROUNDS = 2;
 
 export interface DiscoveryHost {
@@ -70,7 +71,7 @@ export class Discovery {
     if (t.now < this.#readyBy && (this.#round < ROUNDS || !this.#everybodyAnswered())) {
       this.#round++;
       this.#sentAt = t.now;
-      this.#endsAt = t.now + Math.max(2 * this.#rttMs, ROUND_MS);
+      this.#endsAt = t.now + Math.min(Math.max(2 * this.#rttMs, ROUND_MS), ROUND_MAX_MS);
       this.#request = this.#host.hello();
       return false;
     }
