@@ -1,3 +1,4 @@
 /** Redis as the engine. Imports no Redis package: the client is the application's own. */
 export { createPresenceReader, type PresenceReader, type PresenceReaderOptions } from './reader.js';
+export { lastSeenIn, type LastSeen, type LastSeenOptions } from './last-seen.js';
 export { dualWrite, redisOnly, type IndexOptions } from './strategies.js';

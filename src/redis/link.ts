@@ -7,6 +7,8 @@ import type { Script } from './scripts.js';
 export interface RedisLink {
   /** Both connections are up, as far as the client tells. */
   readonly isReady: boolean;
+  /** The given client is connected. */
+  readonly isUp: boolean;
   /** Connects what is needed beside the given client, and tells of every change of `isReady`. */
   readonly start: (onState: (isReady: boolean) => void) => void;
   readonly run: (
@@ -120,6 +122,9 @@ function nodeRedisLink(client: NodeRedis): RedisLink {
     get isReady() {
       return isReady();
     },
+    get isUp() {
+      return ready(client);
+    },
     start: (onState) => {
       subscriber = client.duplicate();
       unfollow = follow([client, subscriber], isReady, onState);
@@ -161,6 +166,9 @@ function ioRedisLink(client: IoRedis): RedisLink {
   return {
     get isReady() {
       return isReady();
+    },
+    get isUp() {
+      return client.status === 'ready';
     },
     start: (onState) => {
       subscriber = client.duplicate();

@@ -1,6 +1,7 @@
 import { isId, type ListInfo, type UserPresence } from '../core/index.js';
 import { usersIn } from '../strategy/index.js';
 import { Keys } from './keys.js';
+import { RedisLastSeen } from './last-seen.js';
 import { linkTo } from './link.js';
 import { readContents } from './replies.js';
 import { READ } from './scripts.js';
@@ -37,6 +38,7 @@ export interface PresenceReader {
 export function createPresenceReader(options: PresenceReaderOptions): PresenceReader {
   const link = linkTo(options.redis);
   const keys = new Keys(options.prefix, options.cluster);
+  const lastSeen = new RedisLastSeen(link, keys);
   const fetchCommunity: PresenceReader['fetchCommunity'] = async (communityId) => {
     checkId(communityId, 'communityId');
     const contents = readContents(await link.run(READ, keys.all(communityId), ['0']));
@@ -53,8 +55,7 @@ export function createPresenceReader(options: PresenceReaderOptions): PresenceRe
     },
     lastSeen: async (userId) => {
       checkId(userId, 'userId');
-      const at = await link.get(keys.seen(userId));
-      return at === null ? undefined : Number(at);
+      return lastSeen.read(userId);
     },
   };
 }

@@ -7,6 +7,7 @@ import type {
   StoreOutcome,
 } from '../strategy/index.js';
 import type { Keys } from './keys.js';
+import { RedisLastSeen } from './last-seen.js';
 import type { RedisLink } from './link.js';
 import { readChanged, readContents, readPublication, readRenewal } from './replies.js';
 import { READ, RENEW, RETIRE, SWEEP, WRITE } from './scripts.js';
@@ -27,7 +28,7 @@ export class RedisStore implements Store {
   readonly #input: StoreHost['input'];
   readonly #onFault: StoreHost['onFault'];
   #fault = '';
-  readonly #seenForMs: number;
+  readonly #seen: RedisLastSeen;
   readonly #epoch = randomBytes(9).toString('base64url');
   readonly #running = new Set<Promise<void>>();
 
@@ -36,14 +37,14 @@ export class RedisStore implements Store {
     keys: Keys,
     node: IndexedNode,
     { input, onFault }: StoreHost,
-    seenForMs: number,
+    seenForMs: number | undefined,
   ) {
     this.#link = link;
     this.#keys = keys;
     this.#node = node;
     this.#input = input;
     this.#onFault = onFault;
-    this.#seenForMs = seenForMs;
+    this.#seen = new RedisLastSeen(link, keys, seenForMs);
   }
 
   start(): void {
@@ -102,11 +103,7 @@ export class RedisStore implements Store {
         );
         return { kind: 'done' };
       case 'seen':
-        await Promise.all(
-          command.userIds.map((userId) =>
-            this.#link.setFor(this.#keys.seen(userId), String(command.at), this.#seenForMs),
-          ),
-        );
+        await Promise.all(command.userIds.map((userId) => this.#seen.record(userId, command.at)));
         return { kind: 'done' };
     }
   }
@@ -156,9 +153,8 @@ export class RedisStore implements Store {
     return { kind: 'renewed', renewals };
   }
 
-  async lastSeen(userId: string): Promise<number | null> {
-    const at = Number((await inTime(this.#link.get(this.#keys.seen(userId)))) ?? Number.NaN);
-    return Number.isFinite(at) ? at : null;
+  lastSeen(userId: string): Promise<number | undefined> {
+    return inTime(this.#seen.read(userId));
   }
 
   async close(): Promise<void> {

@@ -12,8 +12,6 @@ export interface IndexOptions {
   readonly lastSeenForMs?: number;
 }
 
-const LAST_SEEN_FOR_MS = 30 * 24 * 3600 * 1000;
-
 /**
  * Every node keeps what it tells its own sockets; beside that an index in Redis has everything, written
  * with each change, read for a first list and by other services (`createPresenceReader`).
@@ -34,11 +32,10 @@ export function redisOnly(options: IndexOptions): Strategy {
   return indexed('redis', options);
 }
 
-function indexed(
-  name: StrategyName,
-  { redis, prefix, lastSeenForMs = LAST_SEEN_FOR_MS }: IndexOptions,
-): Strategy {
-  if (!(lastSeenForMs >= 1000)) throw new RangeError('lastSeenForMs must be at least 1000 ms');
+function indexed(name: StrategyName, { redis, prefix, lastSeenForMs }: IndexOptions): Strategy {
+  if (lastSeenForMs !== undefined && !(lastSeenForMs >= 1000)) {
+    throw new RangeError('lastSeenForMs must be at least 1000 ms');
+  }
   const readsLocally = name === 'dual-write';
   // What is wrong with them is told at once.
   linkTo(redis);

@@ -11,7 +11,13 @@ export { createHttpApi, failure, sendJson, type HttpApi, type HttpApiOptions } f
 export { checkIdentity } from './sockets.js';
 export { PresenceError, type PresenceErrorCode } from './errors.js';
 export type { PresenceClientToServerEvents, PresenceServerToClientEvents } from './events.js';
-export { dualWrite, redisOnly, type IndexOptions } from '../redis/index.js';
+export {
+  dualWrite,
+  lastSeenIn,
+  redisOnly,
+  type IndexOptions,
+  type LastSeen,
+} from '../redis/index.js';
 export {
   onDemand,
   replicated,

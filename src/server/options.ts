@@ -1,5 +1,6 @@
 import type { Socket } from 'socket.io';
 import type { Data, SettableStatus } from '../core/index.js';
+import type { LastSeen } from '../redis/index.js';
 import { onDemand, replicated, type Strategy } from '../strategy/index.js';
 import type { Transport } from '../transport/index.js';
 import { PresenceError } from './errors.js';
@@ -66,6 +67,8 @@ export interface PresenceOptions<S extends Socket = Socket> {
   readonly forgetAfterMs?: number;
   /** Changes within this time are told together. Default 25 ms. */
   readonly flushMs?: number;
+  /** Where it is kept when users were last seen: `lastSeenIn({ redis })`. `dual-write` and `redis` need none. */
+  readonly lastSeen?: LastSeen;
   readonly limits?: Partial<PresenceLimits>;
   /** Default: nothing is logged. */
   readonly logger?: PresenceLogger;

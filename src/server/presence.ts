@@ -69,7 +69,8 @@ export interface Presence {
   readonly fetchUser: (userId: string) => Promise<UserCommunities & { complete: boolean }>;
   /**
    * When the user was last seen by others, in ms since the epoch; undefined where that is not known
-   * (any more). Kept in Redis, by default for 30 days, under `dual-write` and `redis` only.
+   * (any more). Kept in Redis, by default for 30 days: by `dual-write` and `redis`, else by the option
+   * `lastSeen`.
    */
   readonly lastSeen: (userId: string) => Promise<number | undefined>;
   /** The nodes of the cluster as this one sees them, itself first. */
@@ -156,6 +157,10 @@ export function createPresence<S extends Socket = Socket>(
         if (effect.audience !== 'server') fanOut.event(effect.event, effect.audience);
         if (effect.audience === 'own') return;
         const { type, ...payload } = effect.event;
+        if (effect.event.type === 'userOffline') {
+          const { userId, lastSeenAt } = effect.event;
+          void options.lastSeen?.record(userId, lastSeenAt);
+        }
         tell(type, payload as never);
         return;
       }
@@ -402,13 +407,12 @@ export function createPresence<S extends Socket = Socket>(
     },
     lastSeen: async (userId) => {
       const id = checkId(userId, 'userId', limits);
-      if (store === undefined) {
-        throw new PresenceError(
-          'UNAVAILABLE',
-          'lastSeen needs Redis: use the strategy dual-write or redis',
-        );
-      }
-      return (await store.lastSeen(id)) ?? undefined;
+      if (options.lastSeen !== undefined) return options.lastSeen.read(id);
+      if (store !== undefined) return store.lastSeen(id);
+      throw new PresenceError(
+        'UNAVAILABLE',
+        'lastSeen needs Redis: give the option lastSeen: lastSeenIn({ redis }), or use dual-write or redis',
+      );
     },
     nodes: () => node.nodes(performance.now()),
     on: (event, listener) => {

@@ -140,8 +140,8 @@ export interface Store {
   start(): void;
   /** Never throws; the outcome is an input of the engine. */
   perform(effect: Extract<EngineEffect, { kind: 'store' }>): void;
-  /** When a user was last seen, in ms since the epoch, or null where that is not known (any more). */
-  lastSeen(userId: string): Promise<number | null>;
+  /** When a user was last seen, in ms since the epoch, or undefined where that is not known (any more). */
+  lastSeen(userId: string): Promise<number | undefined>;
   /** Waits for what is on its way, not for ever. */
   close(): Promise<void>;
 }

@@ -45,6 +45,8 @@ export class CommunityIndex {
   isClaimed = false;
   /** The contents are read after the store was away: what is missing may only be late. */
   isHealing = false;
+  /** The store said that it has this version; since when it is not here, or null. */
+  announced = 0;
   behindSince: number | null = null;
   /** Not before may dead nodes be swept: the living need time to renew. */
   sweepFrom = Infinity;

@@ -270,8 +270,8 @@ export class IndexedNode extends ToldNode {
         this.#heal(index);
         continue;
       }
-      if (version <= index.version) index.behindSince = null;
-      else index.behindSince ??= this.t.now;
+      index.announced = version;
+      if (version > index.version) index.behindSince ??= this.t.now;
       if (this.t.now >= index.sweepFrom) this.#sweep(index, new Set(living));
     }
   }
@@ -368,8 +368,10 @@ export class IndexedNode extends ToldNode {
     for (const index of this.#indexes.values()) {
       if (index.behindSince === null || t.now < index.behindSince + GAP_GRACE_MS) continue;
       index.behindSince = null;
+      // What was on its way has come meanwhile, as a rule.
+      if (!index.isLive || index.version >= index.announced) continue;
       this.stats.gaps++;
-      if (index.isLive) this.#read(index);
+      this.#read(index);
     }
   }
 

@@ -1,6 +1,7 @@
+import { readFile } from 'node:fs/promises';
 import { Cluster, Redis } from 'ioredis';
 import { createClient, createCluster } from 'redis';
-import { dualWrite, redisOnly, type Presence } from 'rollcall';
+import { dualWrite, lastSeenIn, redisOnly, type Presence } from 'rollcall';
 import { createPresenceReader } from 'rollcall/redis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Application } from '../../support/application.js';
@@ -99,6 +100,30 @@ describe.runIf(hasRedis)('a client of the application', () => {
     await waitFor(async () => (await a.presence.lastSeen('bob')) !== undefined, 'last seen');
   });
 
+  it('may be one with no more rights than docs/strategies.md names', async () => {
+    const text = await readFile(new URL('../../../docs/strategies.md', import.meta.url), 'utf8');
+    const [, paragraph = ''] = text.split('A Redis user needs') as [string, string?];
+    const named = paragraph.split('\n\n', 1)[0]!.matchAll(/`([A-Z]+)`/g);
+    const commands = [...named].map(([, command]) => `+${command!.toLowerCase()}`);
+    const admin = createClient({ url: redis.url });
+    await admin.connect();
+    const rights = ['~rollcall:*', '&rollcall:*', '-@all', ...commands];
+    await admin.sendCommand(['ACL', 'SETUSER', 'app', 'reset', 'on', '>secret', ...rights]);
+    admin.destroy();
+    const own = createClient({ url: redis.url.replace('//', '//app:secret@') });
+    own.on('error', () => {});
+    await own.connect();
+    ends.push(() => own.destroy());
+    const [a, b] = [await node(dualWrite, own), await node(dualWrite, own)];
+    const alice = await join(a, 'alice', 'rights');
+    const bob = await join(b, 'bob', 'rights');
+    expect(bob.model.present('rights')).toEqual(['alice', 'bob']);
+    bob.close();
+    await alice.sees('rights', ['alice']);
+    await waitFor(async () => (await a.presence.lastSeen('bob')) !== undefined, 'last seen');
+    expect(a.presence.isDegraded()).toBe(false);
+  });
+
   it('that is none is refused at once', () => {
     expect(() => dualWrite({ redis: {} })).toThrow(/node-redis.*ioredis/);
     expect(() => dualWrite({ redis: undefined })).toThrow(/node-redis.*ioredis/);
@@ -150,6 +175,30 @@ describe.runIf(hasRedis)('a client of the application', () => {
     expect(Math.abs(((await reader.lastSeen('alice')) ?? 0) - Date.now())).toBeLessThan(60_000);
     expect(await reader.lastSeen('nobody')).toBeUndefined();
     await expect(reader.fetchOnlineUsers('')).rejects.toThrow(/communityId/);
+  });
+
+  it('keeps under replicated when users were last seen, over restarts', async () => {
+    const redisClient = await client('node-redis');
+    const started = Date.now();
+    for (const round of [1, 2]) {
+      const application = await Application.start();
+      ends.push(() => application.stop());
+      const lastSeen = lastSeenIn({ redis: redisClient, prefix: 'seen-test', keepForMs: 60_000 });
+      const presence = application.present({ lastSeen, ...TIMINGS });
+      await presence.ready();
+      const before = await presence.lastSeen('alice');
+      if (round === 2) {
+        expect(before).toBeGreaterThanOrEqual(started);
+        break;
+      }
+      expect(before).toBeUndefined();
+      await join(application, 'watcher', 'seen');
+      (await join(application, 'alice', 'seen')).close();
+      await waitFor(async () => (await presence.lastSeen('alice')) !== undefined, 'last seen');
+    }
+    const bare = await Application.start();
+    ends.push(() => bare.stop());
+    await expect(bare.present().lastSeen('alice')).rejects.toThrow(/lastSeenIn/);
   });
 
   it('keeps clusters of another name apart', async () => {
