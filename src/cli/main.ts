@@ -2,8 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { PresenceError } from '../server/index.js';
+import { httpUrl } from './api-client.js';
 import { demo } from './demo.js';
 import { FaultError, UsageError } from './errors.js';
+import { evict, explain, type EvictOptions } from './explain.js';
 import { serve, type ServeOptions } from './serve.js';
 import { simulate, type SimulateOptions } from './simulate.js';
 
@@ -132,6 +134,40 @@ function simulateCommand(): Command {
     });
 }
 
+/** A command that asks a node's HTTP API. */
+function apiCommand(name: string, description: string): Command {
+  return new Command(name)
+    .description(description)
+    .addOption(
+      flag('--url <url>', 'where a node of the cluster serves')
+        .default('http://127.0.0.1:3001')
+        .argParser(httpUrl),
+    )
+    .addOption(flag('--api-key <key>', 'key for the HTTP API').argParser(text))
+    .allowExcessArguments(false);
+}
+
+function explainCommand(): Command {
+  return apiCommand('explain', 'say why a user is online, and what would end it')
+    .argument('<user>', 'userId', text)
+    .action(explain);
+}
+
+function evictCommand(): Command {
+  return apiCommand('evict', 'end a user, or one device, on every node')
+    .argument('<user>', 'userId', text)
+    .option('--device <device>', 'this device only', text)
+    .option(
+      '--community <community>',
+      'in this community only: the sockets stay, and must be authorized again',
+      text,
+    )
+    .option('--reason <reason>', 'for the logs', text)
+    .action(async (userId: string, options: EvictOptions) => {
+      process.exitCode = await evict(userId, options);
+    });
+}
+
 function redisUrl(value: string): string {
   let protocol: string;
   try {
@@ -164,8 +200,14 @@ async function main(): Promise<void> {
   const program = new Command('rollcall')
     .description('Presence for Socket.IO applications that run on more than one instance.')
     .version(version());
-  for (const command of [serveCommand(), demoCommand(), simulateCommand()])
-    program.addCommand(command);
+  const commands = [
+    serveCommand(),
+    demoCommand(),
+    simulateCommand(),
+    explainCommand(),
+    evictCommand(),
+  ];
+  for (const command of commands) program.addCommand(command);
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
       outputError: (message, write) => {

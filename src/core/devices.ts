@@ -1,4 +1,5 @@
 import { Deadlines } from './deadlines.js';
+import type { DeviceFacts } from './explanation.js';
 import { isLater, isVeiled, sameData, type Held, type Owner } from './roster.js';
 import type {
   Data,
@@ -65,6 +66,8 @@ interface Device {
   typingQueued: boolean;
   meta: Data | undefined;
   lastActiveAt: number;
+  /** When one of its sockets last showed life, monotonic. */
+  provenAt: number;
   /** Nothing has been set yet: what was known of the device elsewhere is carried over. */
   fresh: boolean;
   readonly sockets: Set<string>;
@@ -147,6 +150,7 @@ export class Devices {
         typingQueued: false,
         meta: undefined,
         lastActiveAt: t.wall,
+        provenAt: t.now,
         fresh: identity.status === undefined,
         sockets: new Set(),
         memberships: new Map(),
@@ -168,6 +172,7 @@ export class Devices {
       }
     }
     device.born = this.#host.stamp();
+    device.provenAt = t.now;
     device.sockets.add(socketId);
     this.#sockets.set(socketId, {
       id: socketId,
@@ -219,6 +224,77 @@ export class Devices {
       for (const { entry } of device.memberships.values()) if (entry !== null) entries.push(entry);
     }
     return entries;
+  }
+
+  /** The sockets of a user, or of one of the user's devices, whatever they are in. */
+  socketsOfDevice(userId: string, deviceId: string | undefined): string[] {
+    const sockets: string[] = [];
+    for (const device of this.#users.get(userId)?.values() ?? []) {
+      if (deviceId === undefined || device.deviceId === deviceId) sockets.push(...device.sockets);
+    }
+    return sockets;
+  }
+
+  /** What is known here of a user's devices, for operators. */
+  facts(userId: string, now: number): DeviceFacts[] {
+    const facts: DeviceFacts[] = [];
+    for (const device of this.#users.get(userId)?.values() ?? []) {
+      for (const { communityId, entry, sockets, lingerUntil } of device.memberships.values()) {
+        let proofUntil = 0;
+        for (const id of sockets) {
+          const until = this.#sockets.get(id)?.proofUntil ?? 0;
+          if (until === 0) {
+            proofUntil = 0;
+            break;
+          }
+          proofUntil = Math.max(proofUntil, until);
+        }
+        facts.push({
+          communityId,
+          deviceId: device.deviceId,
+          status: device.status,
+          isHidden: isVeiled(device.veil),
+          counts: entry !== null,
+          sockets: sockets.size,
+          onlineSince: entry?.since ?? 0,
+          connectedAt: entry?.connectedAt ?? 0,
+          lastActiveAt: device.lastActiveAt,
+          provenMs: Math.round(Math.max(0, now - device.provenAt)),
+          proofLeftMs: leftUntil(proofUntil, now),
+          lingerLeftMs: leftUntil(lingerUntil, now),
+        });
+      }
+    }
+    return facts;
+  }
+
+  /** How long ago the entry that has waited longest for a sign of life had one. */
+  oldestProofMs(now: number): number {
+    let oldest = now;
+    for (const devices of this.#users.values()) {
+      for (const { provenAt, memberships } of devices.values()) {
+        if (memberships.size > 0 && provenAt < oldest) oldest = provenAt;
+      }
+    }
+    return now - oldest;
+  }
+
+  /** Ends at once what lingers of a user whose sockets here are gone. */
+  end(
+    userId: string,
+    deviceId: string | undefined,
+    communityId: string | undefined,
+    t: Instant,
+  ): void {
+    for (const device of this.#users.get(userId)?.values() ?? []) {
+      if (deviceId !== undefined && device.deviceId !== deviceId) continue;
+      for (const membership of device.memberships.values()) {
+        if (communityId !== undefined && membership.communityId !== communityId) continue;
+        if (membership.sockets.size > 0) continue;
+        this.#exit(membership, 'left', t);
+        this.#end(membership);
+      }
+    }
   }
 
   get socketCount(): number {
@@ -604,6 +680,7 @@ export class Devices {
     socket.proofUntil = 0;
     socket.lost = false;
     const { device } = socket;
+    device.provenAt = t.now;
     for (const communityId of socket.communities) {
       const membership = device.memberships.get(communityId);
       if (membership === undefined || !membership.sockets.has(socketId)) {
@@ -714,4 +791,8 @@ export class Devices {
       }
     }
   }
+}
+
+function leftUntil(until: number, now: number): number | null {
+  return until === 0 ? null : Math.round(Math.max(0, until - now));
 }

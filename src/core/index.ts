@@ -3,6 +3,16 @@ export * from './types.js';
 export { InvariantError } from './assert.js';
 export { shardOf } from './digest.js';
 export { isId, isObject } from './entry.js';
+export {
+  isReason,
+  type AskedNode,
+  type DeviceExplanation,
+  type DeviceFacts,
+  type EvictedDevice,
+  type Eviction,
+  type EvictionTarget,
+  type UserExplanation,
+} from './explanation.js';
 export { sameData } from './roster.js';
 export type { EncodedUsers } from './view.js';
 export { PROTOCOL_VERSION } from './wire.js';

@@ -145,6 +145,15 @@ export class Membership {
     return size;
   }
 
+  /** How long the most silent node that still counts, and has entries, has not been heard. */
+  oldestSilenceMs(now: number): number {
+    let oldest = 0;
+    for (const { owner, entries, lastHeard } of this.#peers.values()) {
+      if (!owner.hidden && entries > 0) oldest = Math.max(oldest, now - lastHeard);
+    }
+    return oldest;
+  }
+
   get degraded(): boolean {
     return this.#degraded;
   }

@@ -2,6 +2,7 @@ import { unreachable } from './assert.js';
 import { Devices, type DropReason } from './devices.js';
 import { shardOf } from './digest.js';
 import { decodeEntries } from './entry.js';
+import type { EvictionTarget } from './explanation.js';
 import { DEFAULT_LOG_LIMITS, encodePiece, ShardLog, type LogLimits } from './log.js';
 import { Membership, type Peer } from './membership.js';
 import {
@@ -11,6 +12,7 @@ import {
   type ReplicaLimits,
   type ReplicaStats,
 } from './replica.js';
+import { Operations } from './operations.js';
 import { RollCallAnswers } from './roll-call.js';
 import { foldPublic, Owner, type Held, type UserRecord } from './roster.js';
 import type {
@@ -209,6 +211,7 @@ export class PresenceNode {
   readonly #pulled = new Map<number, number>();
   readonly #jobs = new Map<number, SnapshotJob>();
   readonly #rollCalls = new RollCallAnswers();
+  readonly #operations: Operations;
   readonly #asks = new Map<number, Ask>();
   #fetches: Fetch[] = [];
   #helloAnswer = false;
@@ -330,6 +333,19 @@ export class PresenceNode {
         onStall: (_late, t) => this.#devices.prove(this.#devices.socketIds, t),
       },
     );
+    this.#operations = new Operations({
+      self: this.#self,
+      name: o.nodeName,
+      devices: this.#devices,
+      membership: this.#membership,
+      view: this.#view,
+      out: this.#out,
+      nextRequest: () => ++this.#requests,
+      send: (message) => this.#send(message),
+      leave: (socketId, communityId, t) => this.leave(socketId, communityId, t),
+      disconnect: (socketId, reason, t) => this.disconnect(socketId, reason, t),
+      onMalformed: () => this.stats.malformed++,
+    });
   }
 
   // Life of the node.
@@ -585,6 +601,7 @@ export class PresenceNode {
       if (shard.awaiting.delete(peer.nodeId)) this.#checkPrimed(shard);
     }
     for (const ask of this.#asks.values()) ask.awaiting.delete(peer.nodeId);
+    this.#operations.stopAwaiting(peer.nodeId);
   }
 
   #checkPrimed(shard: Shard): void {
@@ -887,6 +904,12 @@ export class PresenceNode {
       case 'present':
         // Only nodes that hold nobody else's entries call the roll.
         break;
+      case 'inspect':
+      case 'inspected':
+      case 'evict':
+      case 'evicted':
+        this.#operations.onMessage(peer, message, t);
+        break;
       default:
         unreachable(message);
     }
@@ -1047,6 +1070,7 @@ export class PresenceNode {
       this.#view.nextExpiry(),
       this.#answerAt,
       this.#roundEndsAt,
+      this.#operations.nextDue(),
     );
     if (!this.#ready) at = Math.min(at, this.#readyBy);
     // Cut off, nobody is asked (see #pull), so nothing is due either.
@@ -1095,6 +1119,7 @@ export class PresenceNode {
     if (t.now >= this.#beatAt) this.#beat();
     this.#pull(t.now);
     this.#settleAsks(t.now);
+    this.#operations.tick(t);
   }
 
   #flush(t: Instant): void {
@@ -1337,6 +1362,23 @@ export class PresenceNode {
       const complete = ask.awaiting.size === 0 && this.#ready && !this.isDegraded;
       this.#out.push({ kind: 'answered', id, complete, communities });
     }
+  }
+
+  /** Why is this user online? Asks every node; an `explained` effect follows. */
+  explain(userId: string, t: Instant): number {
+    this.#t = t;
+    return this.#operations.explain(userId, t);
+  }
+
+  /** Ends a user's devices on every node; an `evicted` effect follows. */
+  evict(target: EvictionTarget, reason: string, t: Instant): number {
+    this.#t = t;
+    return this.#operations.evict(target, reason, t);
+  }
+
+  /** Age of the oldest entry held here without a sign of life: of its socket, or of its node. */
+  oldestProofMs(now: number): number {
+    return Math.max(this.#devices.oldestProofMs(now), this.#membership.oldestSilenceMs(now));
   }
 
   nodes(now: number): NodeView[] {

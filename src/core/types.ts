@@ -1,3 +1,5 @@
+import type { Eviction, EvictionTarget, UserExplanation } from './explanation.js';
+
 /**
  * The words of the design as types: what applications and clients see (presence), what an owner
  * records (entry), and what the core asks its host to do (effects).
@@ -180,5 +182,14 @@ export type Effect =
       readonly complete: boolean;
       readonly users: readonly UserPresence[];
     }
+  /** The answer to `explain`. */
+  | { readonly kind: 'explained'; readonly id: number; readonly explanation: UserExplanation }
+  /** The answer to `evict`. */
+  | { readonly kind: 'evicted'; readonly id: number; readonly eviction: Eviction }
+  /**
+   * Disconnect the sockets of the target, or take them out of its community: the core has ended what
+   * followed from them. They must be authorized again to come back.
+   */
+  | { readonly kind: 'expel'; readonly target: EvictionTarget; readonly reason: string }
   /** This node takes part in a shard, or no longer does: a transport with channels follows. */
   | { readonly kind: 'interest'; readonly shard: number; readonly on: boolean };

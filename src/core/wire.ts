@@ -1,4 +1,5 @@
 import { isCount, isId, isObject } from './entry.js';
+import { isReason, type EvictionTarget } from './explanation.js';
 
 /**
  * Messages between nodes. A message is text: one line of JSON (the envelope), then one line per body.
@@ -93,6 +94,28 @@ export type Message =
       readonly part: number;
       readonly last: boolean;
       readonly body: string;
+    }
+  /** Asks every owner what it knows of a user's devices, for operators. */
+  | { readonly kind: 'inspect'; readonly request: number; readonly userId: string }
+  | {
+      readonly kind: 'inspected';
+      readonly to: string;
+      readonly request: number;
+      readonly body: string;
+    }
+  /** Tells every owner to end a user's devices, deliberately. */
+  | {
+      readonly kind: 'evict';
+      readonly request: number;
+      readonly target: EvictionTarget;
+      readonly reason: string;
+    }
+  | {
+      readonly kind: 'evicted';
+      readonly to: string;
+      readonly request: number;
+      readonly sockets: number;
+      readonly body: string;
     };
 
 export interface Envelope {
@@ -183,6 +206,28 @@ export function encodeMessage(
       head['s'] = encodeStates([message.state]);
       head['p'] = message.part;
       if (message.last) head['z'] = 1;
+      bodies = '\n' + message.body;
+      break;
+    case 'inspect':
+      head['r'] = message.request;
+      head['q'] = message.userId;
+      break;
+    case 'inspected':
+      head['t'] = message.to;
+      head['r'] = message.request;
+      bodies = '\n' + message.body;
+      break;
+    case 'evict':
+      head['r'] = message.request;
+      head['q'] = message.target.userId;
+      head['d'] = message.target.deviceId;
+      head['g'] = message.target.communityId;
+      head['y'] = message.reason;
+      break;
+    case 'evicted':
+      head['t'] = message.to;
+      head['r'] = message.request;
+      head['e'] = message.sockets;
       bodies = '\n' + message.body;
       break;
   }
@@ -288,6 +333,29 @@ function decodeKind(head: Record<string, unknown>, rest: string | undefined): Me
       if (!isId(to) || !isCount(request) || !state || !isCount(part)) return undefined;
       if (rest === undefined) return undefined;
       return { kind: 'present', to, request, state, part, last: head['z'] === 1, body: rest };
+    }
+    case 'inspect': {
+      const userId = head['q'];
+      if (!isCount(request) || !isId(userId)) return undefined;
+      return { kind: 'inspect', request, userId };
+    }
+    case 'inspected': {
+      const to = head['t'];
+      if (!isId(to) || !isCount(request) || rest === undefined) return undefined;
+      return { kind: 'inspected', to, request, body: rest };
+    }
+    case 'evict': {
+      const { q: userId, d: deviceId, g: communityId, y: reason } = head;
+      if (!isCount(request) || !isId(userId) || !isReason(reason)) return undefined;
+      if (!isName(deviceId) || !isName(communityId)) return undefined;
+      return { kind: 'evict', request, target: { userId, deviceId, communityId }, reason };
+    }
+    case 'evicted': {
+      const to = head['t'];
+      if (!isId(to) || !isCount(request) || !isCount(entries) || rest === undefined) {
+        return undefined;
+      }
+      return { kind: 'evicted', to, request, sockets: entries, body: rest };
     }
     default:
       return undefined;

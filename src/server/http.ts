@@ -4,8 +4,8 @@ import type { Presence } from './presence.js';
 import { PresenceError } from './errors.js';
 
 /**
- * The HTTP API over a node's presence, as a plain Node request handler: health, metrics, and reads of
- * the cluster for whoever holds the API key.
+ * The HTTP API over a node's presence, as a plain Node request handler: health, metrics, and for
+ * whoever holds the API key reads of the cluster and the eviction of users.
  */
 
 export interface HttpApiOptions {
@@ -34,7 +34,8 @@ export function createHttpApi(presence: Presence, options: HttpApiOptions): Http
     ) {
       return false;
     }
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
+    const isEviction = request.method === 'DELETE' && /^\/api\/users\/[^/]+$/.test(path);
+    if (request.method !== 'GET' && request.method !== 'HEAD' && !isEviction) {
       response.setHeader('Allow', 'GET, HEAD');
       sendJson(response, failure(405, 'METHOD_NOT_ALLOWED', 'only GET is allowed here'));
     } else if (path === '/healthz') {
@@ -47,7 +48,8 @@ export function createHttpApi(presence: Presence, options: HttpApiOptions): Http
         response.setHeader('WWW-Authenticate', 'Bearer realm="rollcall"');
         sendJson(response, refusal);
       } else {
-        void read(presence, path).then((answer) => sendJson(response, answer));
+        const answer = isEviction ? evict(presence, request.url ?? '') : read(presence, path);
+        void answer.then((given) => sendJson(response, given));
       }
     }
     return true;
@@ -86,7 +88,11 @@ async function sendMetrics(presence: Presence, response: ServerResponse): Promis
 
 /** Refuses before anything is looked up, and compares keys in constant time. */
 function refuse(request: IncomingMessage, { access }: HttpApiOptions): Answer | undefined {
-  if (access === 'open') return undefined;
+  if (access === 'open') {
+    // Without a key, a web page that reaches this machine could end users.
+    if (request.method !== 'DELETE' || request.headers.origin === undefined) return undefined;
+    return failure(403, 'FORBIDDEN', 'web pages may not change anything without an API key');
+  }
   if (access === 'closed') {
     return failure(401, 'UNAUTHORIZED', 'this node has no API key; start it with --api-key');
   }
@@ -94,6 +100,28 @@ function refuse(request: IncomingMessage, { access }: HttpApiOptions): Answer | 
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   if (timingSafeEqual(digest(given), digest(access.key))) return undefined;
   return failure(401, 'UNAUTHORIZED', 'send the API key as "Authorization: Bearer <key>"');
+}
+
+const EVICT_PARAMETERS = ['deviceId', 'communityId', 'reason'] as const;
+
+/** `DELETE /api/users/:id`, with what it is limited to as query parameters. */
+async function evict(presence: Presence, url: string): Promise<Answer> {
+  try {
+    const { pathname, searchParams } = new URL(url, 'http://node');
+    const target: { -readonly [K in (typeof EVICT_PARAMETERS)[number]]?: string } = {};
+    for (const [name, value] of searchParams) {
+      const known = EVICT_PARAMETERS.find((each) => each === name);
+      if (known === undefined || target[known] !== undefined) {
+        const most = EVICT_PARAMETERS.join(', ');
+        return failure(400, 'INVALID_ARGUMENT', `the parameters are ${most}, each at most once`);
+      }
+      target[known] = value;
+    }
+    const userId = decodeURIComponent(pathname.slice('/api/users/'.length));
+    return { status: 200, body: await presence.evict({ userId, ...target }) };
+  } catch (error) {
+    return failureOf(error);
+  }
 }
 
 async function read(presence: Presence, path: string): Promise<Answer> {
@@ -108,6 +136,9 @@ async function read(presence: Presence, path: string): Promise<Answer> {
         lastHeardMs: Math.round(node.lastHeardMs),
       }));
       return { status: 200, body: { nodes } };
+    }
+    if (kind === 'users' && rawId !== undefined && rest.length === 1 && rest[0] === 'explain') {
+      return { status: 200, body: await presence.explain(decodeURIComponent(rawId)) };
     }
     if (rawId !== undefined && rawId !== '' && rest.length === 0) {
       const id = decodeURIComponent(rawId);
@@ -127,16 +158,20 @@ async function read(presence: Presence, path: string): Promise<Answer> {
     return failure(
       404,
       'NOT_FOUND',
-      'there is /api/communities/:id, /api/users/:id and /api/nodes',
+      'there is /api/communities/:id, /api/users/:id, /api/users/:id/explain and /api/nodes',
     );
   } catch (error) {
-    if (error instanceof PresenceError) {
-      const status = error.code === 'UNAVAILABLE' ? 503 : 400;
-      return failure(status, error.code, error.message);
-    }
-    if (error instanceof URIError) {
-      return failure(400, 'INVALID_ARGUMENT', 'the id is not valid percent-encoding');
-    }
-    return failure(500, 'UNAVAILABLE', 'the node could not answer; its log says why');
+    return failureOf(error);
   }
+}
+
+function failureOf(error: unknown): Answer {
+  if (error instanceof PresenceError) {
+    const status = error.code === 'UNAVAILABLE' ? 503 : 400;
+    return failure(status, error.code, error.message);
+  }
+  if (error instanceof URIError) {
+    return failure(400, 'INVALID_ARGUMENT', 'the id is not valid percent-encoding');
+  }
+  return failure(500, 'UNAVAILABLE', 'the node could not answer; its log says why');
 }

@@ -26,11 +26,18 @@ export {
   type StrategyName,
 } from '../strategy/index.js';
 export type {
+  AskedNode,
+  DeviceExplanation,
+  DeviceFacts,
   DevicePresence,
+  EvictedDevice,
+  Eviction,
+  EvictionTarget,
   ListInfo,
   NodeView,
   OfflineReason,
   SettableStatus,
   Status,
+  UserExplanation,
   UserPresence,
 } from '../core/index.js';

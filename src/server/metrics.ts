@@ -59,6 +59,7 @@ export class Metrics {
   watch(source: {
     readonly stats: () => NodeStats;
     readonly gauges: () => NodeGauges;
+    readonly oldestProofMs: () => number;
     readonly nodes: () => readonly NodeView[];
     readonly degraded: () => boolean;
     readonly ready: () => boolean;
@@ -120,6 +121,11 @@ export class Metrics {
       'rollcall_convergence_lag_seconds',
       'Age of the oldest gap towards another node',
       () => gauges().lagMs / 1000,
+    );
+    gauge(
+      'rollcall_oldest_proof_seconds',
+      'Age of the last sign of life of the entry that has waited longest for one',
+      () => source.oldestProofMs() / 1000,
     );
     gauge('rollcall_degraded', '1 while the medium cannot be reached', () =>
       Number(source.degraded()),

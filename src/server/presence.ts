@@ -4,12 +4,16 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Registry } from 'prom-client';
 import type { Namespace, Server, Socket } from 'socket.io';
 import {
+  isReason,
+  type Eviction,
+  type EvictionTarget,
   type ListInfo,
   type NodeDownReason,
   type NodeView,
   type OfflineEvent,
   type OnlineEvent,
   type UpdatedEvent,
+  type UserExplanation,
   type UserPresence,
 } from '../core/index.js';
 import { socketIoTransport } from '../transport/index.js';
@@ -73,6 +77,20 @@ export interface Presence {
    * `lastSeen`.
    */
   readonly lastSeen: (userId: string) => Promise<number | undefined>;
+  /**
+   * For operators: why is this user online? Each device with its node, since when, its last proof of
+   * life, and what would end it. Asks every node for up to 2 s; names nodes and invisible users.
+   */
+  readonly explain: (userId: string) => Promise<UserExplanation>;
+  /**
+   * Ends a user, or one device, on every node, for up to 2 s: sockets are disconnected as by the
+   * application, and what lingers ends at once, with the reason `left`. With a `communityId` the
+   * sockets stay, leave that community and must be authorized again. Resolves with what has ended
+   * and which nodes did not answer. Default `reason`, for the logs: `evicted`, at most 200 characters.
+   */
+  readonly evict: (target: EvictionTarget & { readonly reason?: string }) => Promise<Eviction>;
+  /** Takes a community from a user on every node: `evict({ userId, communityId })`. */
+  readonly revoke: (userId: string, communityId: string) => Promise<Eviction>;
   /** The nodes of the cluster as this one sees them, itself first. */
   readonly nodes: () => readonly NodeView[];
   readonly on: <E extends keyof PresenceEvents>(
@@ -219,6 +237,14 @@ export function createPresence<S extends Socket = Socket>(
           'two living nodes have one name; the name is ignored. Give each node its own',
         );
         return;
+      case 'expel': {
+        const { target, reason } = effect;
+        sockets.expel(target);
+        logger.info({ event: 'evicted', ...target, reason }, 'an operator ended a user here');
+        return;
+      }
+      case 'explained':
+      case 'evicted':
       case 'answered':
       case 'fetched': {
         const settle = waiting.get(effect.id);
@@ -285,6 +311,29 @@ export function createPresence<S extends Socket = Socket>(
     return { users, info: { ...node.info(id), complete } };
   };
 
+  const evict: Presence['evict'] = async ({
+    userId,
+    deviceId,
+    communityId,
+    reason = 'evicted',
+  }) => {
+    const target = {
+      userId: checkId(userId, 'userId', limits),
+      ...(deviceId !== undefined && { deviceId: checkId(deviceId, 'deviceId', limits) }),
+      ...(communityId !== undefined && {
+        communityId: checkId(communityId, 'communityId', limits),
+      }),
+    };
+    if (!isReason(reason)) {
+      throw new PresenceError(
+        'INVALID_ARGUMENT',
+        'reason must be 1 to 200 characters without control characters',
+      );
+    }
+    const done = await request((t) => node.evict(target, reason, t));
+    return (done as Extract<LocalEffect, { kind: 'evicted' }>).eviction;
+  };
+
   const close = (): Promise<void> => {
     closed ??= (async () => {
       sockets.close();
@@ -340,6 +389,7 @@ export function createPresence<S extends Socket = Socket>(
   metrics.watch({
     stats: () => node.stats,
     gauges: () => node.gauges(performance.now()),
+    oldestProofMs: () => node.oldestProofMs(performance.now()),
     nodes: () => node.nodes(performance.now()),
     degraded: () => node.isDegraded,
     ready: () => node.isReady,
@@ -414,6 +464,13 @@ export function createPresence<S extends Socket = Socket>(
         'lastSeen needs Redis: give the option lastSeen: lastSeenIn({ redis }), or use dual-write or redis',
       );
     },
+    explain: async (userId) => {
+      const id = checkId(userId, 'userId', limits);
+      const done = await request((t) => node.explain(id, t));
+      return (done as Extract<LocalEffect, { kind: 'explained' }>).explanation;
+    },
+    evict,
+    revoke: (userId, communityId) => evict({ userId, communityId, reason: 'revoked' }),
     nodes: () => node.nodes(performance.now()),
     on: (event, listener) => {
       (events as EventEmitter).on(event, listener as (...args: unknown[]) => void);

@@ -1,5 +1,5 @@
 import type { Namespace, Socket } from 'socket.io';
-import type { DevicePatch } from '../core/index.js';
+import type { DevicePatch, EvictionTarget } from '../core/index.js';
 import type { Driver } from './driver.js';
 import { describeError, PresenceError } from './errors.js';
 import type { FanOut } from './fan-out.js';
@@ -49,6 +49,8 @@ interface Session {
   delayTimer: NodeJS.Timeout | undefined;
   proving: boolean;
   gone: boolean;
+  /** Communities taken from it so far: authority that was asked for before counts no more. */
+  revocations: number;
   /** 0, or since when the socket cannot keep up. */
   slowSince: number;
   readonly detach: () => void;
@@ -92,6 +94,14 @@ export class Sockets {
       ['presenceSync', this.#handler(socket.id, (s, i, a) => this.#sync(s, i, a))],
     ];
     const onDisconnect = (reason: string): void => this.#gone(socket.id, reason);
+    const conn = socket.conn as unknown as {
+      on(event: 'heartbeat', listener: () => void): void;
+      off(event: 'heartbeat', listener: () => void): void;
+    };
+    // The client has answered a ping.
+    const onHeartbeat = (): void => {
+      this.#host.driver.input((node, t) => node.alive(socket.id, t));
+    };
     const session: Session = {
       socket,
       identity: Promise.resolve(null),
@@ -107,15 +117,18 @@ export class Sockets {
       delayTimer: undefined,
       proving: false,
       gone: false,
+      revocations: 0,
       slowSince: 0,
       detach: () => {
         for (const [event, handler] of handlers) socket.off(event, handler);
         socket.off('disconnect', onDisconnect);
+        conn.off('heartbeat', onHeartbeat);
       },
     };
     this.#sessions.set(socket.id, session);
     for (const [event, handler] of handlers) socket.on(event, handler);
     socket.on('disconnect', onDisconnect);
+    conn.on('heartbeat', onHeartbeat);
     session.identity = this.#identify(
       session,
       // Recovery has put it into its rooms before anybody said who it is.
@@ -151,14 +164,23 @@ export class Sockets {
     const again = recovered.slice(0, limits.communitiesPerSocket - identity.communities.length);
     await Promise.all(
       [...new Set([...identity.communities, ...again])].map(async (communityId) => {
-        if (await this.#mayJoin(identity, communityId)) this.#enter(session, communityId);
+        if (await this.#mayJoin(session, communityId)) this.#enter(session, communityId);
         else this.#host.onRefused('NOT_AUTHORIZED');
       }),
     );
     return identity;
   }
 
-  async #mayJoin(identity: Identified, communityId: string): Promise<boolean> {
+  async #mayJoin(session: Session, communityId: string): Promise<boolean> {
+    for (;;) {
+      const { revocations, identified } = session;
+      if (identified === null || session.gone) return false;
+      const may = await this.#isAuthorized(identified, communityId);
+      if (session.revocations === revocations) return may;
+    }
+  }
+
+  async #isAuthorized(identity: Identified, communityId: string): Promise<boolean> {
     const { authorize } = this.#host.options;
     if (authorize === undefined) return identity.communities.includes(communityId);
     try {
@@ -248,7 +270,7 @@ export class Sockets {
     this.#host.driver.input((node, t) => node.update(session.socket.id, patch, t));
   }
 
-  async #join(session: Session, identity: Identified, argument: unknown): Promise<object> {
+  async #join(session: Session, _identity: Identified, argument: unknown): Promise<object> {
     const { limits } = this.#host;
     const communityId = checkId(argument, 'communityId', limits);
     this.#checkRate(session);
@@ -259,7 +281,7 @@ export class Sockets {
         `a socket may be in at most communitiesPerSocket (${limits.communitiesPerSocket}) communities`,
       );
     }
-    await this.#checkAuthority(session, identity, communityId);
+    await this.#checkAuthority(session, communityId);
     this.#enter(session, communityId);
     // A client leaves what it joined itself, not what it was given by `identify`.
     return { communityId, isNew };
@@ -278,7 +300,7 @@ export class Sockets {
   async #sync(session: Session, identity: Identified, argument: unknown): Promise<object> {
     const communityId = checkId(argument, 'communityId', this.#host.limits);
     this.#checkRate(session);
-    await this.#checkAuthority(session, identity, communityId);
+    await this.#checkAuthority(session, communityId);
     const { node } = this.#host.driver;
     if (node.community(communityId)?.sockets.has(session.socket.id) === true) {
       const own = node.own(communityId, identity.userId);
@@ -301,15 +323,10 @@ export class Sockets {
     }
   }
 
-  async #checkAuthority(
-    session: Session,
-    identity: Identified,
-    communityId: string,
-  ): Promise<void> {
-    if (!(await this.#mayJoin(identity, communityId))) {
-      throw new PresenceError('NOT_AUTHORIZED', 'this community is not open to you');
-    }
+  async #checkAuthority(session: Session, communityId: string): Promise<void> {
+    const may = await this.#mayJoin(session, communityId);
     if (session.gone) throw new PresenceError('UNAVAILABLE', 'the socket has disconnected');
+    if (!may) throw new PresenceError('NOT_AUTHORIZED', 'this community is not open to you');
   }
 
   // Life of a socket.
@@ -336,6 +353,26 @@ export class Sockets {
     clearTimeout(session.delayTimer);
     session.detach();
     this.#sessions.delete(session.socket.id);
+  }
+
+  /** Disconnects the sockets of a user or device, or takes them out of a community. */
+  expel({ userId, deviceId, communityId }: EvictionTarget): void {
+    for (const session of this.#sessions.values()) {
+      const { socket, identified } = session;
+      if (identified?.userId !== userId) continue;
+      if (deviceId !== undefined && identified.deviceId !== deviceId) continue;
+      if (communityId === undefined) {
+        this.#end(session);
+        socket.disconnect();
+        continue;
+      }
+      session.revocations++;
+      session.communities.delete(communityId);
+      // What `identify` said of the community is out of date: only a new connection says it again.
+      const communities = identified.communities.filter((id) => id !== communityId);
+      session.identified = { ...identified, communities };
+      void socket.leave(`community:${communityId}`);
+    }
   }
 
   /** Makes sockets show life: an Engine.IO ping that a living client answers by itself. */

@@ -2,6 +2,7 @@ import type {
   DevicePatch,
   EncodedUsers,
   Effect,
+  EvictionTarget,
   Identity,
   Instant,
   ListInfo,
@@ -81,6 +82,12 @@ export interface Engine {
   fetchUser(userId: string, t: Instant): number;
 
   // For operators.
+  /** Why is this user online? An `explained` effect with the number that this gives follows. */
+  explain(userId: string, t: Instant): number;
+  /** Ends a user's devices on every node; an `evicted` effect with this number follows. */
+  evict(target: EvictionTarget, reason: string, t: Instant): number;
+  /** Age of the oldest entry held here without a sign of life: of its socket, or of its node. */
+  oldestProofMs(now: number): number;
   nodes(now: number): NodeView[];
   readonly stats: NodeStats;
   gauges(now: number): NodeGauges;

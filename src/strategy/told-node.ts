@@ -4,6 +4,7 @@ import {
   type Effect,
   type EncodedUsers,
   type Entry,
+  type EvictionTarget,
   type Identity,
   type Instant,
   type ListInfo,
@@ -16,6 +17,7 @@ import {
 import { Devices, type DropReason, type EntryLog } from '../core/devices.js';
 import { Membership, type Peer } from '../core/membership.js';
 import { newStats } from '../core/node.js';
+import { Operations } from '../core/operations.js';
 import { Owner } from '../core/roster.js';
 import { View, type Community } from '../core/view.js';
 import { decodeMessage, encodeMessage, type Answered, type Message } from '../core/wire.js';
@@ -76,6 +78,7 @@ export abstract class ToldNode implements Engine {
   readonly #byIndex = new Map<number, Told>();
   readonly #queries: UserQueries;
   readonly #discovery: Discovery;
+  readonly #operations: Operations;
   protected t: Instant = { now: 0, wall: 0 };
   protected lamport = 1;
   #indexes = 0;
@@ -170,6 +173,19 @@ export abstract class ToldNode implements Engine {
       hello: () => this.#hello(),
     });
     this.#queries = new UserQueries(this.out);
+    this.#operations = new Operations({
+      self: this.self,
+      name: o.nodeName,
+      devices: this.devices,
+      membership: this.membership,
+      view: this.view,
+      out,
+      nextRequest: () => this.nextRequest(),
+      send: (message) => this.send(message),
+      leave: (socketId, communityId, t) => this.leave(socketId, communityId, t),
+      disconnect: (socketId, reason, t) => this.disconnect(socketId, reason, t),
+      onMalformed: () => this.stats.malformed++,
+    });
   }
 
   // What an engine adds.
@@ -458,6 +474,12 @@ export abstract class ToldNode implements Engine {
           this.#owe({ nodeId: peer.nodeId, request: message.request });
         }
         break;
+      case 'inspect':
+      case 'inspected':
+      case 'evict':
+      case 'evicted':
+        this.#operations.onMessage(peer, message, t);
+        break;
       default:
         break;
     }
@@ -487,6 +509,7 @@ export abstract class ToldNode implements Engine {
   #reportDown(peer: Peer, reason: NodeDownReason): void {
     this.out.push({ kind: 'nodeDown', nodeId: peer.nodeId, nodeName: peer.name, reason });
     this.#queries.stopAwaiting(peer.nodeId);
+    this.#operations.stopAwaiting(peer.nodeId);
   }
 
   probed(id: number, ok: boolean, t: Instant): void {
@@ -510,6 +533,7 @@ export abstract class ToldNode implements Engine {
       this.#answerAt,
       this.#discovery.nextDue(),
       this.#queries.nextDue(),
+      this.#operations.nextDue(),
       this.ownDueAt(),
     );
     for (const told of this.told.values()) {
@@ -549,6 +573,7 @@ export abstract class ToldNode implements Engine {
       this.#beat(false, []);
     }
     this.#queries.tick(t.now, this.#ready && !this.isDegraded);
+    this.#operations.tick(t);
   }
 
   #tickTold(t: Instant): void {
@@ -635,6 +660,20 @@ export abstract class ToldNode implements Engine {
     const own: readonly Entry[] = this.devices.entriesOf(userId);
     this.#queries.begin(request, userId, own, this.self, awaiting, t.now);
     return request;
+  }
+
+  explain(userId: string, t: Instant): number {
+    this.t = t;
+    return this.#operations.explain(userId, t);
+  }
+
+  evict(target: EvictionTarget, reason: string, t: Instant): number {
+    this.t = t;
+    return this.#operations.evict(target, reason, t);
+  }
+
+  oldestProofMs(now: number): number {
+    return Math.max(this.devices.oldestProofMs(now), this.membership.oldestSilenceMs(now));
   }
 
   nodes(now: number): NodeView[] {
