@@ -123,6 +123,8 @@ export abstract class ToldNode implements Engine {
         this.need(communityId).local = true;
       },
       onFree: (communityId) => this.#free(this.told.get(communityId)),
+      hearsAll: (communityId) => this.#hearsAll(this.told.get(communityId)),
+      deafLingerMs: o.forgetAfterMs,
     });
     this.membership = new Membership(
       o.nodeId,
@@ -207,6 +209,8 @@ export abstract class ToldNode implements Engine {
   protected abstract learn(told: Told): void;
   /** Whether a socket may be sent the list as it is known now. */
   protected abstract isFresh(told: Told): boolean;
+  /** Nothing about the community is known to be missing. */
+  protected abstract isUpToDate(told: Told): boolean;
   /** Nobody here needs the community any more. */
   protected abstract onForget(told: Told): void;
   /** How long a socket waits for its first list before it gets what is known. */
@@ -415,6 +419,12 @@ export abstract class ToldNode implements Engine {
 
   #isComplete(told: Told | undefined): boolean {
     return this.#ready && !this.isDegraded && told?.known === true;
+  }
+
+  /** Whether a device that is gone here would be known if it were elsewhere. */
+  #hearsAll(told: Told | undefined): boolean {
+    if (told === undefined) return true;
+    return told.known && !this.isDegraded && this.isUpToDate(told);
   }
 
   // Messages.

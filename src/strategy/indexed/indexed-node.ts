@@ -163,6 +163,12 @@ export class IndexedNode extends ToldNode {
     return told.known && this.#indexes.get(told.id)?.isLive === true;
   }
 
+  protected isUpToDate(told: Told): boolean {
+    const index = this.#indexes.get(told.id);
+    // When the store is back, the others need a moment to write what happened meanwhile.
+    return index?.isLive === true && index.behindSince === null && this.t.now >= index.sweepFrom;
+  }
+
   protected onForget(told: Told): void {
     const index = this.#indexes.get(told.id);
     if (index?.told !== told) return;
@@ -226,6 +232,7 @@ export class IndexedNode extends ToldNode {
 
   #heal(index: CommunityIndex): void {
     index.isHealing = true;
+    index.sweepFrom = Infinity;
     index.reassert();
     this.#read(index);
   }

@@ -168,6 +168,15 @@ export class OnDemandNode extends ToldNode {
     return told.known && roll !== undefined && (this.o.solo || this.t.now < roll.freshUntil);
   }
 
+  protected isUpToDate(told: Told): boolean {
+    for (const peer of this.membership.peers) {
+      if (peer.state === 'down') continue;
+      const copy = this.#rolls.get(told.id)?.copies.get(peer.nodeId);
+      if (peer.state === 'suspect' || copy === undefined || copy.behindSince !== null) return false;
+    }
+    return true;
+  }
+
   protected learn(told: Told): void {
     const roll = this.#roll(told);
     if (roll.call !== null || !this.isDiscovered) return;

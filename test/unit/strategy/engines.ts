@@ -44,6 +44,8 @@ export const LINGER_MS = 1000;
 /** Engines of any strategies in virtual time, over a medium that loses, repeats and reorders. */
 export class Engines {
   now = 0;
+  /** Nothing is delivered, and probes say so, while this is false. */
+  isMediumUp = true;
   faults: Faults = { loss: 0, repeat: 0, delayMs: 2 };
   readonly nodes: SimNode[] = [];
   readonly random: () => number;
@@ -119,7 +121,7 @@ export class Engines {
         this.onStore(node, effect.id, effect.command);
         return;
       case 'probe':
-        this.after(1, node, (t) => node.engine.probed(effect.id, true, t));
+        this.after(1, node, (t) => node.engine.probed(effect.id, this.isMediumUp, t));
         return;
       case 'prove':
         for (const id of effect.socketIds) {
@@ -162,7 +164,7 @@ export class Engines {
   }
 
   #post(from: SimNode, to: SimNode, data: string): void {
-    if (!this.filter(from, to, data)) return;
+    if (!this.isMediumUp || !this.filter(from, to, data)) return;
     const { loss, repeat, delayMs } = this.faults;
     if (this.random() < loss) return;
     const copies = this.random() < repeat ? 2 : 1;

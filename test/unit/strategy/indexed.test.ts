@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { IndexedNode, type Strategy } from '../../../src/strategy/index.js';
-import { Engines, type SimNode } from './engines.js';
+import { Engines, LINGER_MS, type SimNode } from './engines.js';
 import { demandTruth, play } from './random-play.js';
 import { SimIndex } from './sim-index.js';
 
@@ -55,6 +55,32 @@ describe('an index under faults', () => {
         expect(model.count('userOffline')).toBe(0);
         expect(model.infos.get('c')?.complete).toBe(true);
         expect(model.violations).toEqual([]);
+      }
+    }
+  });
+
+  it('a device that moves while nothing is heard makes no edge', () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const engines = new Engines(seed);
+      const index = new SimIndex(engines);
+      const [a, b] = [engines.start(indexed), engines.start(indexed)];
+      engines.run(2000);
+      const watchers = [engines.join(a, 'wa', 'd', 'c'), engines.join(b, 'wb', 'd', 'c')];
+      const tab = engines.join(a, 'u', 'tab', 'c');
+      engines.run(1000);
+      engines.isMediumUp = false;
+      index.isAway = true;
+      engines.run(3000);
+      engines.gone(tab, 'disconnected');
+      engines.run(300);
+      engines.join(b, 'u', 'tab', 'c');
+      engines.run(4 * LINGER_MS);
+      engines.isMediumUp = true;
+      index.isAway = false;
+      engines.run(10_000);
+      for (const { model } of watchers) {
+        expect(model.present('c')).toEqual(['u', 'wa', 'wb']);
+        expect(model.count('userOffline')).toBe(0);
       }
     }
   });

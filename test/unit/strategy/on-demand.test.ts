@@ -91,6 +91,29 @@ describe('on-demand', () => {
     expect(watcher.model.present('c')).toEqual(['u', 'w']);
   });
 
+  it('a device that moves while nothing is heard makes no edge', () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const engines = new Engines(seed);
+      const [a, b] = [engines.start(onDemand()), engines.start(onDemand())];
+      engines.run(2000);
+      const watchers = [engines.join(a, 'wa', 'd', 'c'), engines.join(b, 'wb', 'd', 'c')];
+      const tab = engines.join(a, 'u', 'tab', 'c');
+      engines.run(1000);
+      engines.isMediumUp = false;
+      engines.run(3000);
+      engines.gone(tab, 'disconnected');
+      engines.run(300);
+      engines.join(b, 'u', 'tab', 'c');
+      engines.run(4 * LINGER_MS);
+      engines.isMediumUp = true;
+      engines.run(10_000);
+      for (const { model } of watchers) {
+        expect(model.present('c')).toEqual(['u', 'wa', 'wb']);
+        expect(model.count('userOffline')).toBe(0);
+      }
+    }
+  });
+
   it('refuses a time-out that makes no sense', () => {
     expect(() => onDemand({ rollCallTimeoutMs: 0 })).toThrow(/rollCallTimeoutMs/);
   });
