@@ -18,6 +18,7 @@ import type { World } from './world.js';
 
 /** How long a connection must have lasted before its user counts as surely present. */
 const SETTLED_MS = 3000;
+const SLACK_MS = 50;
 
 export class Checks {
   readonly #world: World;
@@ -74,7 +75,15 @@ export class Checks {
         wants.has(communityId) &&
         socket.rooms.has(communityId),
     );
-    if (connected === undefined) return;
+    const away = devices.find(
+      ({ socket, wants, presentSince, lostAt }) =>
+        socket === null &&
+        lostAt !== null &&
+        wants.has(communityId) &&
+        lostAt - presentSince > settledMs &&
+        this.#world.now - lostAt < 0.95 * lingerMs - SLACK_MS,
+    );
+    if (connected === undefined && away === undefined) return;
     this.#world.stats.falseOfflines++;
     // As long as every two nodes can hear each other now and then and none stands still, nobody who
     // is connected is announced offline, whatever is lost.
@@ -86,7 +95,9 @@ export class Checks {
     if (faults.outage && !this.#world.options.canProbe) return;
     if (!faults.crash || (lingerMs >= SETTLED_MS && loss === 0 && !faults.outage)) {
       this.#fail(
-        `I10: ${userId} is announced offline at ${nodeId}, but ${connected.deviceId} is connected`,
+        connected === undefined
+          ? `I10: ${userId} is announced offline at ${nodeId} within the linger of ${away?.deviceId}`
+          : `I10: ${userId} is announced offline at ${nodeId}, but ${connected.deviceId} is connected`,
       );
     }
   }
@@ -106,6 +117,10 @@ export class Checks {
 
   /** I15: what a user has hidden on this node is not told by it. */
   #demandVisible(node: SimNode, userId: string, communityId: string): void {
+    const { faults, loss } = this.#world.options;
+    // Two devices that say opposite things while their nodes cannot hear each other have no last word.
+    if (loss > 0 || faults.partition || faults.oneWay || faults.link || faults.outage) return;
+    if (faults.lateSubscribe || faults.corrupt) return;
     for (const client of this.#world.clients) {
       if (client.userId !== userId || client.hiding?.node !== node || node.core === undefined) {
         continue;

@@ -2,6 +2,7 @@
 export {
   drawPlan,
   FAULTS,
+  type Action,
   type Fault,
   type Plan,
   type PlanOptions,

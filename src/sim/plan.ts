@@ -116,7 +116,8 @@ export function drawPlan(seed: number, wish: PlanWish = {}): Plan {
   const calm = wish.calm === true;
   // One or two faults show what must hold in spite of them; many show what is missed between them.
   const few = random.chance(0.5);
-  const chosen = new Set(few ? [random.pick(FAULTS), random.pick(FAULTS)] : []);
+  const pool = [...allowed];
+  const chosen = new Set(few && pool.length > 0 ? [random.pick(pool), random.pick(pool)] : []);
   const faults = Object.fromEntries(
     FAULTS.map((fault) => {
       const drawn = few ? chosen.has(fault) : random.chance(0.4);

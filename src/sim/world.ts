@@ -225,7 +225,7 @@ export class World {
     this.input(node, () => engine.start(this.clock(node)));
     // A load balancer sends somebody as soon as it serves.
     const eager = this.#random.pick(this.clients);
-    const inMs = this.#random.between(10, 2000);
+    const inMs = this.#random.between(0, this.#random.pick([50, 2000]));
     if (this.#now > 5000) {
       this.after(inMs, () => {
         if (eager.online || !this.#healed) this.#connect(eager, index);
@@ -583,8 +583,8 @@ export class World {
         const { id } = effect;
         const { random } = this.network;
         const ok = this.network.reaches(node, this.#now);
-        // A medium that is away is found out late or not at all.
-        const delay = ok ? this.options.delayMs : random.between(0, 3000);
+        // That a medium is away is found out at once, late or not at all.
+        const delay = ok || node.index % 2 === 0 ? this.options.delayMs : random.between(0, 3000);
         this.after(delay, () =>
           this.input(node, () => node.engine.probed(id, ok, this.clock(node))),
         );

@@ -8,7 +8,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { MUTANTS, type Mutant } from './mutants.js';
 
 const DIST = fileURLToPath(new URL('../../../dist/', import.meta.url));
-const MOST_SEEDS = 500;
+const MOST_SEEDS = 300;
 const MEDIAN_SEEDS = 20;
 
 interface Caught {
@@ -36,9 +36,9 @@ function plant(mutant: Mutant, index: number): string {
   return pathToFileURL(join(copy, 'sim', 'index.js')).href;
 }
 
-async function catchIt(simulator: string): Promise<Caught | null> {
+async function catchIt(simulator: string, { faults }: Mutant): Promise<Caught | null> {
   const worker = new Worker(new URL('./run-until-caught.mjs', import.meta.url), {
-    workerData: { simulator, most: MOST_SEEDS },
+    workerData: { simulator, most: MOST_SEEDS, wish: { ...(faults && { faults }) } },
   });
   const [caught] = (await once(worker, 'message')) as [Caught | null];
   await worker.terminate();
@@ -51,7 +51,7 @@ describe('the simulator finds what is planted in the core', () => {
   it.each(MUTANTS.map((mutant, index) => [mutant.name, mutant, index] as const))(
     '%s',
     async (name, mutant, index) => {
-      const caught = await catchIt(plant(mutant, index));
+      const caught = await catchIt(plant(mutant, index), mutant);
       expect(caught, `not found in ${MOST_SEEDS} seeds`).not.toBeNull();
       const { seed, violation } = caught as Caught;
       seedsToCatch.push(seed);

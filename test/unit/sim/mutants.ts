@@ -1,3 +1,5 @@
+import type { Fault } from '../../../src/sim/index.js';
+
 /**
  * Defects planted into the built core, each a rule of the protocol left out. The simulator must find
  * every one of them: a checker that catches nothing is a defect itself. `from` must stand exactly once
@@ -7,6 +9,8 @@ export interface Mutant {
   readonly name: string;
   readonly file: string;
   readonly edits: readonly (readonly [from: string, to: string])[];
+  /** Faults that bring it out, where most seeds have others that hide it. */
+  readonly faults?: readonly Fault[];
 }
 
 function mutant(
@@ -15,6 +19,11 @@ function mutant(
   ...edits: readonly (readonly [from: string, to: string])[]
 ): Mutant {
   return { name, file: `core/${file}.js`, edits };
+}
+
+/** A defect that shows only where few other faults are about. */
+function under(faults: readonly Fault[], { name, file, edits }: Mutant): Mutant {
+  return { name, file, edits, faults };
 }
 
 export const MUTANTS: readonly Mutant[] = [
@@ -35,10 +44,13 @@ export const MUTANTS: readonly Mutant[] = [
     'staging.last !== -1 && staging.parts.size === staging.last + 1',
     'staging.last !== -1',
   ]),
-  mutant('parts of two snapshots mixed', 'replica', [
-    'staging !== null && staging.id !== id',
-    'false',
-  ]),
+  under(
+    ['lateSubscribe', 'link'],
+    mutant('parts of two snapshots mixed', 'replica', [
+      'staging !== null && staging.id !== id',
+      'false',
+    ]),
+  ),
   mutant('digest ignored', 'replica', [
     '!this.#diverged && !this.#digest.equals(state.a, state.b)',
     'false',
@@ -60,10 +72,13 @@ export const MUTANTS: readonly Mutant[] = [
     'const body = this.#buffer.get(this.#have + 1);',
     'const body = this.#buffer.values().next().value;',
   ]),
-  mutant('a device that moves is dropped at once', 'replica', [
-    "if (op.reason === 'moved') {",
-    "if (op.reason === 'moved' && (op.reason = 'left') === '') {",
-  ]),
+  under(
+    [],
+    mutant('a device that moves is dropped at once', 'replica', [
+      "if (op.reason === 'moved') {",
+      "if (op.reason === 'moved' && (op.reason = 'left') === '') {",
+    ]),
+  ),
   mutant('a put that was taken back is sent', 'log', [
     'else\n            this.#pending.delete(key);',
     '',
@@ -84,17 +99,26 @@ export const MUTANTS: readonly Mutant[] = [
     'this.#fence.set(peer.nodeId, { reason, name: peer.name, heard: 0, heardFirst: 0 });',
     '',
   ]),
-  mutant('no stall rule', 'membership', ['if (late > STALL_MS) {', 'if (false) {']),
-  mutant('probe ignored', 'membership', [
-    'if (ok) {\n            this.#vouchedAt = sentAt;',
-    'if (true) {\n            this.#vouchedAt = sentAt;',
-  ]),
+  under(
+    ['pause', 'stall'],
+    mutant('no stall rule', 'membership', ['if (late > STALL_MS) {', 'if (false) {']),
+  ),
+  under(
+    ['outage'],
+    mutant('probe ignored', 'membership', [
+      'if (ok) {\n            this.#vouchedAt = sentAt;',
+      'if (true) {\n            this.#vouchedAt = sentAt;',
+    ]),
+  ),
   mutant('hearing is not life', 'membership', ['        peer.lastHeard = now;\n', '']),
-  mutant(
-    'a name supersedes the living',
-    'membership',
-    ['else if (t.now - peer.lastHeard > 1.5 * beat)', 'else'],
-    ['if (peer.firstHeard === newest || heardSince)', 'if (peer.firstHeard === newest)'],
+  under(
+    ['sameName'],
+    mutant(
+      'a name supersedes the living',
+      'membership',
+      ['else if (t.now - peer.lastHeard > 1.5 * beat)', 'else'],
+      ['if (peer.firstHeard === newest || heardSince)', 'if (peer.firstHeard === newest)'],
+    ),
   ),
   mutant('the dead are never hidden', 'membership', ['peer.owner.hidden = true;', '']),
   mutant('the silent are never down', 'membership', [
@@ -102,14 +126,20 @@ export const MUTANTS: readonly Mutant[] = [
     "peer.state = 'suspect';\n",
   ]),
   mutant('a return is not shown', 'membership', ['peer.owner.hidden = false;', '']),
-  mutant('purge without an edge', 'node', [
-    'onHidden: (peer, t) => this.#touchAll(peer, t),',
-    'onHidden: () => {},',
-  ]),
-  mutant('linger forgotten', 'devices', [
-    'membership.lingerUntil = t.now + this.#host.lingerMs;',
-    'membership.lingerUntil = t.now;',
-  ]),
+  under(
+    ['crash'],
+    mutant('purge without an edge', 'node', [
+      'onHidden: (peer, t) => this.#touchAll(peer, t),',
+      'onHidden: () => {},',
+    ]),
+  ),
+  under(
+    [],
+    mutant('linger forgotten', 'devices', [
+      'membership.lingerUntil = t.now + this.#host.lingerMs;',
+      'membership.lingerUntil = t.now;',
+    ]),
+  ),
   mutant('typing never ends', 'devices', [
     'if (due === undefined)\n                return;',
     "if (due === undefined)\n                return;\n            if (due.type === 'typing')\n                continue;",
@@ -172,10 +202,13 @@ export const MUTANTS: readonly Mutant[] = [
     'shard.dropAt = Infinity;',
   ]),
   mutant('a dropped shard is kept', 'node', ['peer.replicas.delete(shard.index);', '']),
-  mutant('what trickles in while cut off is told', 'node', [
-    'shard.quiet = true;\n                shard.quietUntil = Infinity;',
-    '',
-  ]),
+  under(
+    ['outage'],
+    mutant('what trickles in while cut off is told', 'node', [
+      'shard.quiet = true;\n                shard.quietUntil = Infinity;',
+      '',
+    ]),
+  ),
   mutant('the cut off keep asking', 'node', [
     'if (!this.#membership.degraded) {\n',
     'if (true) {\n',
