@@ -1,0 +1,178 @@
+// npm run bench: the numbers of docs/performance.md, as ratios within one run. Ends with code 1 where
+// a number is worse than its floor; that a goal is missed is only said.
+import { cpus } from 'node:os';
+import { pause, quantile, startRedis, waitFor, Worker } from './workers.mjs';
+
+const TIMINGS = { heartbeatMs: 500, downAfterMs: 3000, lingerMs: 1000 };
+const rows = [];
+const redis = await startRedis();
+
+function report(what, value, unit, goal, floor, isBetter = (a, b) => a <= b) {
+  const verdict = isBetter(value, goal) ? 'met' : isBetter(value, floor) ? 'missed' : 'FAILED';
+  rows.push({ what, value: `${value.toPrecision(3)} ${unit}`.trim(), goal, floor, verdict });
+  console.error(`${what}: ${rows.at(-1).value} (goal ${goal}, floor ${floor}): ${verdict}`);
+}
+const atLeast = (a, b) => a >= b;
+
+async function start(users) {
+  const population = new Worker('population.mjs', { redis, timings: TIMINGS });
+  await waitFor(() => population.ask('ready'));
+  await population.ask('come', 0, users);
+  const server = new Worker('server.mjs', { redis, timings: TIMINGS });
+  const url = await server.ask('url');
+  await server.ask('present');
+  const clients = new Worker('clients.mjs');
+  await clients.ask('together', url, 'c', 1, 1);
+  await waitFor(() => server.ask('isComplete'));
+  await waitFor(() => server.ask('isOnline', `user-${users - 1}`));
+  await pause(500);
+  return {
+    population,
+    server,
+    clients,
+    url,
+    stop: () => Promise.all([population.kill(), server.kill(), clients.kill()]),
+  };
+}
+
+async function cpuOf({ server }, work) {
+  await pause(200);
+  await server.ask('cpu');
+  await work();
+  await pause(300);
+  return server.ask('cpu');
+}
+
+async function lists(users, single, many) {
+  const bench = await start(users);
+  const { server, clients, url } = bench;
+  const shown = users.toLocaleString('en');
+  if (users === 1000) {
+    const reads = await server.ask('reads');
+    report('isOnline', reads.isOnline, 'ns', 100, 1000);
+    report('onlineUsers of 1,000, unchanged', reads.onlineUsers, 'ns', 1000, 10_000);
+  }
+  await server.ask('copyList');
+  /** CPU time of the server while clients connect each way, the best of three turns. */
+  const compare = async (how, ...args) => {
+    const best = new Map();
+    for (let turn = 0; turn < 4; turn++) {
+      for (const [way, path, community] of [
+        ['idle', '/idle', 'c'],
+        ['bare', '/bare', 'c'],
+        ['ours, an empty community', '/', 'empty'],
+        ['ours', '/', 'c'],
+      ]) {
+        const used = await cpuOf(bench, () => clients.ask(how, url + path, community, ...args));
+        await clients.ask('close');
+        await pause(200);
+        // The first turn warms up.
+        if (turn > 0) best.set(way, Math.min(best.get(way) ?? Infinity, used));
+      }
+    }
+    const shows = [...best].map(([way, used]) => `${way} ${used.toFixed(0)}`);
+    console.error(`  ${how} ${args.join(' ')}, ${shown} users, ms: ${shows.join(', ')}`);
+    const less = (way, than) => Math.max(0.01, best.get(way) - best.get(than));
+    return {
+      bare: less('bare', 'idle'),
+      list: less('ours', 'ours, an empty community'),
+      all: less('ours', 'idle'),
+    };
+  };
+  const one = await compare('oneByOne', single);
+  report(`first list of ${shown}, one client: time ÷ bare emit`, one.list / one.bare, '', 1.2, 2.5);
+  report(`the same, with all else that presence does`, one.all / one.bare, '', 1.2, 4);
+  const together = await compare('together', many, 1);
+  report(
+    `first list of ${shown}, ${many} clients together: bare emits ÷ time`,
+    together.bare / together.list,
+    '×',
+    10,
+    3,
+    atLeast,
+  );
+  report(
+    `the same, with all else that presence does`,
+    together.bare / together.all,
+    '×',
+    10,
+    2,
+    atLeast,
+  );
+  await bench.stop();
+}
+
+async function slices(users) {
+  const phases = new Map();
+  const note = (phase, { longestMs }) => {
+    const known = phases.get(phase);
+    phases.set(phase, Math.min(known ?? Infinity, longestMs));
+  };
+  // The best of three runs: what the machine does besides only ever adds.
+  for (let run = 0; run < 3; run++) {
+    const population = new Worker('population.mjs', { redis, timings: TIMINGS });
+    await waitFor(() => population.ask('ready'));
+    await population.ask('come', 0, users);
+    await pause(1000);
+    const server = new Worker('server.mjs', { redis, timings: TIMINGS });
+    const url = await server.ask('url');
+    await Promise.all([server.ask('slices'), population.ask('slices')]);
+    await server.ask('present');
+    const clients = new Worker('clients.mjs');
+    await clients.ask('together', url, 'c', 3, 3);
+    await waitFor(() => server.ask('isComplete'));
+    await pause(500);
+    note('a node primes: the node', await server.ask('slices'));
+    note('a node primes: the owner that answers', await population.ask('slices'));
+    await population.ask('go', 0, users);
+    await waitFor(async () => !(await server.ask('isOnline', `user-${users - 1}`)));
+    await pause(500);
+    await Promise.all([server.ask('slices'), population.ask('slices')]);
+    await population.ask('come', 0, users);
+    await waitFor(() => server.ask('isOnline', `user-${users - 1}`));
+    await pause(1000);
+    note('joins storm in: a node that hears of them', await server.ask('slices'));
+    note('joins storm in: the node that they come to', await population.ask('slices'));
+    await population.kill();
+    await waitFor(async () => !(await server.ask('isOnline', 'user-0')));
+    await pause(1000);
+    note('a peer dies', await server.ask('slices'));
+    await Promise.all([server.kill(), clients.kill()]);
+    await pause(2000);
+  }
+  for (const [phase, longest] of phases) report(`longest slice, ${phase}`, longest, 'ms', 10, 50);
+}
+
+async function latency() {
+  const servers = [
+    new Worker('server.mjs', { redis, timings: TIMINGS }),
+    new Worker('server.mjs', { redis, timings: TIMINGS }),
+  ];
+  const urls = await Promise.all(servers.map((server) => server.ask('url')));
+  await Promise.all(servers.map((server) => server.ask('present')));
+  const clients = new Worker('clients.mjs');
+  const { bare, rollcall } = await clients.ask('latency', ...urls, 300);
+  const [a, b] = [quantile(bare, 0.5), quantile(rollcall, 0.5)];
+  console.error(
+    `  p50 / p99: bare ${a.toFixed(2)} / ${quantile(bare, 0.99).toFixed(2)} ms, rollcall ${b.toFixed(2)} / ${quantile(rollcall, 0.99).toFixed(2)} ms`,
+  );
+  report('join to event on another node, p50 ÷ bare', b / a, '', 1.5, 5);
+  await Promise.all([...servers, clients].map((worker) => worker.kill()));
+}
+
+const only = process.argv[2];
+if (only === undefined || only === 'lists') {
+  await lists(1000, 60, 300);
+  await pause(2000);
+  await lists(10_000, 15, 60);
+  await pause(2000);
+}
+if (only === undefined || only === 'slices') await slices(10_000);
+if (only === undefined || only === 'latency') await latency();
+
+console.log(`${cpus().length} cores, Node ${process.version}\n`);
+console.log('| number | measured | goal | floor | |\n| --- | --- | --- | --- | --- |');
+for (const { what, value, goal, floor, verdict } of rows) {
+  console.log(`| ${what} | ${value} | ${goal} | ${floor} | ${verdict} |`);
+}
+process.exit(rows.some(({ verdict }) => verdict === 'FAILED') ? 1 : 0);
