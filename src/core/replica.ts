@@ -232,7 +232,9 @@ export class Replica {
     const { state } = staging;
     assert(state.seq >= this.#have, 'a snapshot never takes a replica back');
     const old = this.#held;
-    const next = new Map<string, Held>();
+    // Where nothing was held, what was staged is what is held: only its values may change.
+    const isFirst = old.size === 0;
+    const next = (isFirst ? staging.entries : new Map()) as Map<string, Held>;
     for (const [key, staged] of staging.entries) {
       const entry = 'owner' in staged ? staged.entry : staged;
       let held = old.get(key);
@@ -249,7 +251,7 @@ export class Replica {
         else held = view.add(this.owner, entry, this.shard, false);
         this.#host.onEntry(entry, this.owner);
       }
-      next.set(key, held);
+      if (!isFirst || held !== staged) next.set(key, held);
     }
     const until = t.now + this.#host.repairGraceMs;
     for (const held of old.values()) {
