@@ -48,7 +48,7 @@ const SLICE_UNITS = 600;
 /** Units to encode one user. */
 const ENCODE_UNITS = 1;
 /** Bytes of lists handed to sockets in one slice. */
-const SLICE_LIST_BYTES = 4 * 1024 * 1024;
+const SLICE_LIST_BYTES = 2 * 1024 * 1024;
 
 const enum Mark {
   clean,
