@@ -413,7 +413,9 @@ export class World {
     const { socket } = client;
     if (socket === null) return;
     client.socket = null;
-    client.lostAt = reason === 'left' ? null : this.#now;
+    // Who had no list of some community yet was not back in it.
+    const wasThere = socket.rooms.size >= client.wants.size;
+    client.lostAt = reason === 'left' ? null : wasThere ? this.#now : -Infinity;
     this.#forgetHiding(client);
     this.note(`${socket.id} is ${reason}`);
     this.#end(socket, reason);
