@@ -407,7 +407,11 @@ export class IndexedNode extends ToldNode {
       this.out.push({ kind: 'fetched', id, complete: false, users });
       return;
     }
-    const users = usersIn(command.communityId, outcome.contents);
+    const mine = this.#indexes.get(command.communityId)?.mine.values();
+    const users = usersIn(command.communityId, outcome.contents, {
+      owner: this.self,
+      entries: mine ?? [],
+    });
     this.out.push({ kind: 'fetched', id, complete: !this.isDegraded, users });
   }
 }
