@@ -121,6 +121,8 @@ export class Devices {
   readonly #uses = new Map<string, Set<Membership>>();
   readonly #due = new Deadlines<Due>();
   entries = 0;
+  /** Changes of entries so far. */
+  changes = 0;
 
   constructor(host: DevicesHost) {
     this.#host = host;
@@ -452,6 +454,7 @@ export class Devices {
     const entry = this.#compose(membership, t);
     membership.entry = entry;
     this.entries++;
+    this.changes++;
     const log = this.#host.log(communityId);
     log.put(entry);
     membership.held = this.#host.view.add(this.#host.self, entry, log.shard, true);
@@ -501,6 +504,7 @@ export class Devices {
   }
 
   #write(membership: Membership, entry: Entry): void {
+    this.changes++;
     membership.entry = entry;
     this.#host.log(membership.communityId).put(entry);
     if (membership.held !== null) this.#host.view.replace(membership.held, entry, true);
@@ -517,6 +521,7 @@ export class Devices {
     membership.entry = null;
     membership.held = null;
     this.entries--;
+    this.changes++;
   }
 
   // What a device says of itself.

@@ -13,6 +13,7 @@ export {
   type EvictionTarget,
   type UserExplanation,
 } from './explanation.js';
+export type { ClusterReport, NodeReport, ReportedPeer } from './report.js';
 export { sameData } from './roster.js';
 export type { EncodedUsers } from './view.js';
 export { PROTOCOL_VERSION } from './wire.js';

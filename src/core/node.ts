@@ -13,6 +13,7 @@ import {
   type ReplicaStats,
 } from './replica.js';
 import { Operations } from './operations.js';
+import type { NodeReport } from './report.js';
 import { RollCallAnswers } from './roll-call.js';
 import { foldPublic, Owner, type Held, type UserRecord } from './roster.js';
 import type {
@@ -340,6 +341,7 @@ export class PresenceNode {
       membership: this.#membership,
       view: this.#view,
       out: this.#out,
+      report: (now) => this.report(now),
       nextRequest: () => ++this.#requests,
       send: (message) => this.#send(message),
       leave: (socketId, communityId, t) => this.leave(socketId, communityId, t),
@@ -908,6 +910,8 @@ export class PresenceNode {
       case 'inspected':
       case 'evict':
       case 'evicted':
+      case 'survey':
+      case 'surveyed':
         this.#operations.onMessage(peer, message, t);
         break;
       default:
@@ -1379,6 +1383,37 @@ export class PresenceNode {
   /** Age of the oldest entry held here without a sign of life: of its socket, or of its node. */
   oldestProofMs(now: number): number {
     return Math.max(this.#devices.oldestProofMs(now), this.#membership.oldestSilenceMs(now));
+  }
+
+  /** Asks every node how it is; a `surveyed` effect follows. */
+  survey(t: Instant): number {
+    this.#t = t;
+    return this.#operations.survey(t);
+  }
+
+  /** How this node is, and how it sees the others. */
+  report(now: number): NodeReport {
+    const { entriesOwned, entriesHeld, usersOnline, sockets, health, lagMs } = this.gauges(now);
+    const peers = this.nodes(now).flatMap(({ nodeName = null, state, lastHeardMs, ...peer }) =>
+      state === 'self' ? [] : [{ ...peer, nodeName, state, lastHeardMs: Math.round(lastHeardMs) }],
+    );
+    return {
+      nodeId: this.nodeId,
+      nodeName: this.nodeName ?? null,
+      isReady: this.isReady,
+      isDegraded: this.isDegraded,
+      health,
+      entries: entriesOwned,
+      heldEntries: entriesHeld,
+      users: usersOnline,
+      sockets,
+      lagMs: Math.round(lagMs),
+      oldestProofMs: Math.round(this.oldestProofMs(now)),
+      changes: this.#devices.changes,
+      messagesSent: this.stats.messagesSent,
+      messagesReceived: this.stats.messagesReceived,
+      peers,
+    };
   }
 
   nodes(now: number): NodeView[] {

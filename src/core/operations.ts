@@ -12,13 +12,15 @@ import {
   type EvictionTarget,
 } from './explanation.js';
 import type { Membership, Peer } from './membership.js';
+import { decodeReport, encodeReport, type NodeReport } from './report.js';
 import { isVeiled, type Held, type Owner } from './roster.js';
 import type { Effect, Instant, PeerState } from './types.js';
 import type { View } from './view.js';
 import type { Message } from './wire.js';
 
 /**
- * What operators ask of the whole cluster, under every strategy: why is a user online, and be gone.
+ * What operators ask of the whole cluster, under every strategy: why is a user online, be gone, and
+ * how are the nodes.
  * Every node answers for its own devices and ends only those, as the single writer of its entries.
  */
 
@@ -29,6 +31,7 @@ export interface OperationsHost {
   readonly membership: Membership;
   readonly view: View;
   readonly out: Effect[];
+  readonly report: (now: number) => NodeReport;
   readonly nextRequest: () => number;
   readonly send: (message: Message) => void;
   readonly leave: (socketId: string, communityId: string, t: Instant) => void;
@@ -36,16 +39,20 @@ export interface OperationsHost {
   readonly onMalformed: () => void;
 }
 
-type OperationMessage = Extract<Message, { kind: 'inspect' | 'inspected' | 'evict' | 'evicted' }>;
+export type OperationMessage = Extract<
+  Message,
+  { kind: 'inspect' | 'inspected' | 'evict' | 'evicted' | 'survey' | 'surveyed' }
+>;
 
 /** How long the others have to answer, and after what time they are asked again. */
 const TIMEOUT_MS = 2000;
+/** A live view does not wait long for a node that hangs. */
+const SURVEY_TIMEOUT_MS = 700;
 const ASK_AGAIN_MS = 400;
 /** Evictions that are remembered, so that one asked for twice is done once. */
 const DONE = 256;
 
 interface Open {
-  readonly userId: string;
   readonly until: number;
   askAgainAt: number;
   readonly message: OperationMessage;
@@ -53,12 +60,18 @@ interface Open {
 }
 
 interface Inquiry extends Open {
+  readonly userId: string;
   readonly facts: Map<string, readonly DeviceFacts[]>;
 }
 
 interface Evicting extends Open {
+  readonly userId: string;
   readonly devices: EvictedDevice[];
   sockets: number;
+}
+
+interface Survey extends Open {
+  readonly reports: NodeReport[];
 }
 
 interface Done {
@@ -70,6 +83,7 @@ export class Operations {
   readonly #host: OperationsHost;
   readonly #inquiries = new Map<number, Inquiry>();
   readonly #evictions = new Map<number, Evicting>();
+  readonly #surveys = new Map<number, Survey>();
   readonly #done = new Map<string, Done>();
 
   constructor(host: OperationsHost) {
@@ -80,9 +94,9 @@ export class Operations {
   explain(userId: string, t: Instant): number {
     const { self, devices, nextRequest } = this.#host;
     const request = nextRequest();
-    const open = this.#open({ kind: 'inspect', request, userId }, userId, t);
+    const open = this.#open({ kind: 'inspect', request, userId }, t);
     const facts = new Map([[self.nodeId, devices.facts(userId, t.now)]]);
-    this.#inquiries.set(request, { ...open, facts });
+    this.#inquiries.set(request, { ...open, userId, facts });
     this.tick(t);
     return request;
   }
@@ -91,22 +105,32 @@ export class Operations {
   evict(target: EvictionTarget, reason: string, t: Instant): number {
     const request = this.#host.nextRequest();
     const { nodeId } = this.#host.self;
-    const open = this.#open({ kind: 'evict', request, target, reason }, target.userId, t);
+    const open = this.#open({ kind: 'evict', request, target, reason }, t);
     const { devices, sockets } = this.#end(target, reason, t);
     const own = devices.map((device) => ({ ...device, nodeId }));
-    this.#evictions.set(request, { ...open, devices: own, sockets });
+    const { userId } = target;
+    this.#evictions.set(request, { ...open, userId, devices: own, sockets });
     this.tick(t);
     return request;
   }
 
-  #open(message: OperationMessage, userId: string, t: Instant): Open {
+  /** Asks every node how it is; a `surveyed` effect follows. */
+  survey(t: Instant): number {
+    const request = this.#host.nextRequest();
+    const open = this.#open({ kind: 'survey', request }, t, SURVEY_TIMEOUT_MS);
+    this.#surveys.set(request, { ...open, reports: [this.#host.report(t.now)] });
+    this.tick(t);
+    return request;
+  }
+
+  #open(message: OperationMessage, t: Instant, timeoutMs = TIMEOUT_MS): Open {
     const awaiting = new Set<string>();
     for (const peer of this.#host.membership.peers) {
       if (peer.state !== 'down') awaiting.add(peer.nodeId);
     }
     if (awaiting.size > 0) this.#host.send(message);
     const { now } = t;
-    return { userId, until: now + TIMEOUT_MS, askAgainAt: now + ASK_AGAIN_MS, message, awaiting };
+    return { until: now + timeoutMs, askAgainAt: now + ASK_AGAIN_MS, message, awaiting };
   }
 
   onMessage(peer: Peer, message: OperationMessage, t: Instant): void {
@@ -124,6 +148,20 @@ export class Operations {
         if (facts === undefined) return this.#host.onMalformed();
         inquiry.awaiting.delete(peer.nodeId);
         inquiry.facts.set(peer.nodeId, facts);
+        return;
+      }
+      case 'survey': {
+        const body = encodeReport(this.#host.report(t.now));
+        send({ kind: 'surveyed', to: peer.nodeId, request: message.request, body });
+        return;
+      }
+      case 'surveyed': {
+        const survey = this.#surveys.get(message.request);
+        if (message.to !== self.nodeId || survey?.awaiting.has(peer.nodeId) !== true) return;
+        const report = decodeReport(message.body);
+        if (report?.nodeId !== peer.nodeId) return this.#host.onMalformed();
+        survey.awaiting.delete(peer.nodeId);
+        survey.reports.push(report);
         return;
       }
       case 'evict': {
@@ -205,13 +243,15 @@ export class Operations {
   }
 
   stopAwaiting(nodeId: string): void {
-    for (const { awaiting } of this.#inquiries.values()) awaiting.delete(nodeId);
+    for (const opened of [this.#inquiries, this.#surveys]) {
+      for (const { awaiting } of opened.values()) awaiting.delete(nodeId);
+    }
     // An eviction goes on waiting: a node that was not reached must be named.
   }
 
   nextDue(): number {
     let at = Infinity;
-    for (const opened of [this.#inquiries, this.#evictions]) {
+    for (const opened of [this.#inquiries, this.#evictions, this.#surveys]) {
       for (const { awaiting, until, askAgainAt } of opened.values()) {
         at = Math.min(at, awaiting.size === 0 ? -Infinity : Math.min(until, askAgainAt));
       }
@@ -225,6 +265,12 @@ export class Operations {
       if (this.#isPending(inquiry, t.now)) continue;
       this.#inquiries.delete(id);
       this.#explained(id, inquiry, t.now);
+    }
+    for (const [id, survey] of this.#surveys) {
+      if (this.#isPending(survey, t.now)) continue;
+      this.#surveys.delete(id);
+      const complete = survey.awaiting.size === 0 && !this.#host.membership.degraded;
+      this.#host.out.push({ kind: 'surveyed', id, report: { complete, nodes: survey.reports } });
     }
     for (const [id, eviction] of this.#evictions) {
       if (this.#isPending(eviction, t.now)) continue;

@@ -1,3 +1,4 @@
+import type { ClusterReport } from './report.js';
 import type { Eviction, EvictionTarget, UserExplanation } from './explanation.js';
 
 /**
@@ -184,6 +185,8 @@ export type Effect =
     }
   /** The answer to `explain`. */
   | { readonly kind: 'explained'; readonly id: number; readonly explanation: UserExplanation }
+  /** The answer to `survey`. */
+  | { readonly kind: 'surveyed'; readonly id: number; readonly report: ClusterReport }
   /** The answer to `evict`. */
   | { readonly kind: 'evicted'; readonly id: number; readonly eviction: Eviction }
   /**

@@ -103,6 +103,14 @@ export type Message =
       readonly request: number;
       readonly body: string;
     }
+  /** Asks every node how it is, and how it sees the others. */
+  | { readonly kind: 'survey'; readonly request: number }
+  | {
+      readonly kind: 'surveyed';
+      readonly to: string;
+      readonly request: number;
+      readonly body: string;
+    }
   /** Tells every owner to end a user's devices, deliberately. */
   | {
       readonly kind: 'evict';
@@ -212,7 +220,11 @@ export function encodeMessage(
       head['r'] = message.request;
       head['q'] = message.userId;
       break;
+    case 'survey':
+      head['r'] = message.request;
+      break;
     case 'inspected':
+    case 'surveyed':
       head['t'] = message.to;
       head['r'] = message.request;
       bodies = '\n' + message.body;
@@ -339,10 +351,13 @@ function decodeKind(head: Record<string, unknown>, rest: string | undefined): Me
       if (!isCount(request) || !isId(userId)) return undefined;
       return { kind: 'inspect', request, userId };
     }
-    case 'inspected': {
+    case 'survey':
+      return isCount(request) ? { kind: 'survey', request } : undefined;
+    case 'inspected':
+    case 'surveyed': {
       const to = head['t'];
       if (!isId(to) || !isCount(request) || rest === undefined) return undefined;
-      return { kind: 'inspected', to, request, body: rest };
+      return { kind: head['k'], to, request, body: rest };
     }
     case 'evict': {
       const { q: userId, d: deviceId, g: communityId, y: reason } = head;

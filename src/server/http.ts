@@ -137,6 +137,9 @@ async function read(presence: Presence, path: string): Promise<Answer> {
       }));
       return { status: 200, body: { nodes } };
     }
+    if (kind === 'cluster' && rawId === undefined) {
+      return { status: 200, body: await presence.fetchReports() };
+    }
     if (kind === 'users' && rawId !== undefined && rest.length === 1 && rest[0] === 'explain') {
       return { status: 200, body: await presence.explain(decodeURIComponent(rawId)) };
     }
@@ -158,7 +161,7 @@ async function read(presence: Presence, path: string): Promise<Answer> {
     return failure(
       404,
       'NOT_FOUND',
-      'there is /api/communities/:id, /api/users/:id, /api/users/:id/explain and /api/nodes',
+      'there is /api/communities/:id, /api/users/:id, /api/users/:id/explain, /api/nodes and /api/cluster',
     );
   } catch (error) {
     return failureOf(error);

@@ -27,6 +27,7 @@ export {
 } from '../strategy/index.js';
 export type {
   AskedNode,
+  ClusterReport,
   DeviceExplanation,
   DeviceFacts,
   DevicePresence,
@@ -34,8 +35,10 @@ export type {
   Eviction,
   EvictionTarget,
   ListInfo,
+  NodeReport,
   NodeView,
   OfflineReason,
+  ReportedPeer,
   SettableStatus,
   Status,
   UserExplanation,

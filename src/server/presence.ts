@@ -5,10 +5,12 @@ import type { Registry } from 'prom-client';
 import type { Namespace, Server, Socket } from 'socket.io';
 import {
   isReason,
+  type ClusterReport,
   type Eviction,
   type EvictionTarget,
   type ListInfo,
   type NodeDownReason,
+  type NodeReport,
   type NodeView,
   type OfflineEvent,
   type OnlineEvent,
@@ -91,6 +93,10 @@ export interface Presence {
   readonly evict: (target: EvictionTarget & { readonly reason?: string }) => Promise<Eviction>;
   /** Takes a community from a user on every node: `evict({ userId, communityId })`. */
   readonly revoke: (userId: string, communityId: string) => Promise<Eviction>;
+  /** How this node is, and how it sees the others. Local, synchronous. */
+  readonly report: () => NodeReport;
+  /** The reports of all nodes, for a live view. Waits up to 700 ms for those that do not answer. */
+  readonly fetchReports: () => Promise<ClusterReport>;
   /** The nodes of the cluster as this one sees them, itself first. */
   readonly nodes: () => readonly NodeView[];
   readonly on: <E extends keyof PresenceEvents>(
@@ -244,6 +250,7 @@ export function createPresence<S extends Socket = Socket>(
         return;
       }
       case 'explained':
+      case 'surveyed':
       case 'evicted':
       case 'answered':
       case 'fetched': {
@@ -468,6 +475,11 @@ export function createPresence<S extends Socket = Socket>(
       const id = checkId(userId, 'userId', limits);
       const done = await request((t) => node.explain(id, t));
       return (done as Extract<LocalEffect, { kind: 'explained' }>).explanation;
+    },
+    report: () => node.report(performance.now()),
+    fetchReports: async () => {
+      const done = await request((t) => node.survey(t));
+      return (done as Extract<LocalEffect, { kind: 'surveyed' }>).report;
     },
     evict,
     revoke: (userId, communityId) => evict({ userId, communityId, reason: 'revoked' }),

@@ -7,6 +7,7 @@ import type {
   Instant,
   ListInfo,
   NodeGauges,
+  NodeReport,
   NodeStats,
   NodeView,
   OfflineReason,
@@ -86,6 +87,10 @@ export interface Engine {
   explain(userId: string, t: Instant): number;
   /** Ends a user's devices on every node; an `evicted` effect with this number follows. */
   evict(target: EvictionTarget, reason: string, t: Instant): number;
+  /** Asks every node how it is; a `surveyed` effect with the number that this gives follows. */
+  survey(t: Instant): number;
+  /** How this node is, and how it sees the others. */
+  report(now: number): NodeReport;
   /** Age of the oldest entry held here without a sign of life: of its socket, or of its node. */
   oldestProofMs(now: number): number;
   nodes(now: number): NodeView[];

@@ -10,6 +10,7 @@ import {
   type ListInfo,
   type NodeDownReason,
   type NodeGauges,
+  type NodeReport,
   type NodeStats,
   type NodeView,
   type UserPresence,
@@ -182,6 +183,7 @@ export abstract class ToldNode implements Engine {
       membership: this.membership,
       view: this.view,
       out,
+      report: (now) => this.report(now),
       nextRequest: () => this.nextRequest(),
       send: (message) => this.send(message),
       leave: (socketId, communityId, t) => this.leave(socketId, communityId, t),
@@ -488,6 +490,8 @@ export abstract class ToldNode implements Engine {
       case 'inspected':
       case 'evict':
       case 'evicted':
+      case 'survey':
+      case 'surveyed':
         this.#operations.onMessage(peer, message, t);
         break;
       default:
@@ -684,6 +688,37 @@ export abstract class ToldNode implements Engine {
 
   oldestProofMs(now: number): number {
     return Math.max(this.devices.oldestProofMs(now), this.membership.oldestSilenceMs(now));
+  }
+
+  /** Asks every node how it is; a `surveyed` effect follows. */
+  survey(t: Instant): number {
+    this.t = t;
+    return this.#operations.survey(t);
+  }
+
+  /** How this node is, and how it sees the others. */
+  report(now: number): NodeReport {
+    const { entriesOwned, entriesHeld, usersOnline, sockets, health, lagMs } = this.gauges(now);
+    const peers = this.nodes(now).flatMap(({ nodeName = null, state, lastHeardMs, ...peer }) =>
+      state === 'self' ? [] : [{ ...peer, nodeName, state, lastHeardMs: Math.round(lastHeardMs) }],
+    );
+    return {
+      nodeId: this.nodeId,
+      nodeName: this.nodeName ?? null,
+      isReady: this.isReady,
+      isDegraded: this.isDegraded,
+      health,
+      entries: entriesOwned,
+      heldEntries: entriesHeld,
+      users: usersOnline,
+      sockets,
+      lagMs: Math.round(lagMs),
+      oldestProofMs: Math.round(this.oldestProofMs(now)),
+      changes: this.devices.changes,
+      messagesSent: this.stats.messagesSent,
+      messagesReceived: this.stats.messagesReceived,
+      peers,
+    };
   }
 
   nodes(now: number): NodeView[] {

@@ -116,6 +116,25 @@ describe('an eviction', () => {
   });
 });
 
+it('reports how every node is and how it sees the others, without those that hang', () => {
+  const pair = new Pair();
+  pair.join(pair.a, 's1', 'ada');
+  // A heartbeat says how many entries there are.
+  pair.run(1500);
+  pair.b.survey(pair.t);
+  const { report } = pair.result('surveyed');
+  expect(report).toMatchObject({
+    complete: true,
+    nodes: [
+      { nodeId: 'b', entries: 0, peers: [{ nodeId: 'a', state: 'alive', entries: 1 }] },
+      { nodeId: 'a', entries: 1, sockets: 1, changes: 1, peers: [{ nodeId: 'b' }] },
+    ],
+  });
+  pair.isLost = (data) => data.includes('"k":"surveyed"');
+  pair.b.survey(pair.t);
+  expect(pair.result('surveyed').report).toMatchObject({ complete: false, nodes: [{}] });
+});
+
 describe('messages of operations', () => {
   const ids = fc.string({ minLength: 1, maxLength: 20, unit: 'grapheme-ascii' });
   const kinds: fc.Arbitrary<Message> = fc.oneof(
@@ -135,6 +154,13 @@ describe('messages of operations', () => {
         communityId: fc.option(ids, { nil: undefined }),
       }),
       reason: ids,
+    }),
+    fc.record({ kind: fc.constant('survey' as const), request: fc.nat() }),
+    fc.record({
+      kind: fc.constant('surveyed' as const),
+      to: ids,
+      request: fc.nat(),
+      body: fc.json(),
     }),
     fc.record({
       kind: fc.constant('evicted' as const),
@@ -157,13 +183,14 @@ describe('messages of operations', () => {
   it('of any content neither throw nor end anybody who is not named', () => {
     fc.assert(
       fc.property(
-        fc.constantFrom('inspect', 'inspected', 'evict', 'evicted'),
+        fc.constantFrom('inspect', 'inspected', 'evict', 'evicted', 'survey', 'surveyed'),
         fc.dictionary(fc.constantFrom('r', 'q', 't', 'd', 'g', 'y', 'e'), fc.jsonValue()),
         fc.option(fc.oneof(fc.json(), fc.string()), { nil: undefined }),
         (kind, fields, body) => {
           const pair = new Pair();
           pair.join(pair.a, 's1', 'ada');
           pair.a.explain('ada', pair.t);
+          pair.a.survey(pair.t);
           pair.a.evict({ userId: 'nobody' }, 'test', pair.t);
           // The numbers that the requests above have are small, so some answers match them.
           for (const r of [fields['r'], 1, 2, 3, 4, 5, 6, 7, 8]) {
