@@ -371,7 +371,7 @@ export class Replica {
 
   /** Do not wait out the grace: what is missing is known to be missing. */
   hurry(): void {
-    this.#urgent = true;
+    this.#urgent = this.isBehind;
   }
 
   /** When `wants` may have something to say, or Infinity. */
