@@ -1,9 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ClusterUnderTest, REDIS_MEDIA } from '../support/cluster-under-test.js';
+import { hasRedis } from '../support/redis.js';
 import type { ServeProcess } from '../support/serve.js';
 import { pause, waitFor } from '../support/wait.js';
 
-describe.each(REDIS_MEDIA)('over %s', (medium) => {
+describe.runIf(hasRedis).each(REDIS_MEDIA)('over %s', (medium) => {
   let cluster: ClusterUnderTest;
   beforeAll(async () => {
     cluster = await ClusterUnderTest.start(medium);

@@ -8,10 +8,9 @@ import { ServeProcess } from './serve.js';
 /** What nodes talk over: a real Socket.IO adapter with what it needs. */
 export type Medium = 'redis' | 'redis-sharded' | 'redis-streams' | 'cluster';
 
-export const REDIS_MEDIA: readonly Medium[] = hasRedis
-  ? ['redis', 'redis-sharded', 'redis-streams']
-  : [];
-export const MEDIA: readonly Medium[] = ['cluster', ...REDIS_MEDIA];
+export const REDIS_MEDIA: readonly Medium[] = ['redis', 'redis-sharded', 'redis-streams'];
+/** Every medium that there is on this machine. */
+export const MEDIA: readonly Medium[] = ['cluster', ...(hasRedis ? REDIS_MEDIA : [])];
 
 export interface Timings {
   readonly heartbeatMs?: number;
