@@ -17,10 +17,5 @@ export type { ClusterReport, NodeReport, ReportedPeer } from './report.js';
 export { sameData } from './roster.js';
 export type { EncodedUsers } from './view.js';
 export { PROTOCOL_VERSION } from './wire.js';
-export {
-  PresenceNode,
-  type NodeGauges,
-  type NodeInspection,
-  type NodeOptions,
-  type NodeStats,
-} from './node.js';
+export { PresenceNode, type NodeInspection, type NodeOptions } from './node.js';
+export type { NodeGauges, NodeStats } from './stats.js';

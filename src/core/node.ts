@@ -1,41 +1,40 @@
 import { unreachable } from './assert.js';
 import { Devices, type DropReason } from './devices.js';
 import { shardOf } from './digest.js';
-import { decodeEntries } from './entry.js';
+import { Discovery } from './discovery.js';
 import type { EvictionTarget } from './explanation.js';
-import { DEFAULT_LOG_LIMITS, encodePiece, ShardLog, type LogLimits } from './log.js';
+import { DEFAULT_LOG_LIMITS, type LogLimits, type ShardLog } from './log.js';
 import { Membership, type Peer } from './membership.js';
+import { Publisher } from './publisher.js';
 import {
   DEFAULT_REPLICA_LIMITS,
   Replica,
   type ReplicaHost,
   type ReplicaLimits,
-  type ReplicaStats,
 } from './replica.js';
 import { Operations } from './operations.js';
 import type { NodeReport } from './report.js';
 import { RollCallAnswers } from './roll-call.js';
-import { foldPublic, Owner, type Held, type UserRecord } from './roster.js';
+import { Owner, type Held } from './roster.js';
+import { newStats, type NodeGauges, type NodeStats } from './stats.js';
 import type {
   DevicePatch,
   Effect,
-  Entry,
   Identity,
   Instant,
   ListInfo,
   NodeView,
   UserPresence,
 } from './types.js';
+import { UserQueries } from './user-queries.js';
 import { View, type Community, type EncodedUsers } from './view.js';
 import {
   decodeMessage,
   encodeMessage,
   type Answered,
-  type DeltaItem,
   type Message,
   type ShardState,
   type Want,
-  type WireFault,
 } from './wire.js';
 
 /**
@@ -84,27 +83,6 @@ export interface NodeOptions {
   readonly replica?: Partial<ReplicaLimits>;
 }
 
-export interface NodeStats extends ReplicaStats {
-  messagesSent: number;
-  bytesSent: number;
-  messagesReceived: number;
-  bytesReceived: number;
-  messagesFenced: number;
-  faults: Record<WireFault, number>;
-  deltasSent: number;
-  opsSent: number;
-  pulls: number;
-  pullsAnswered: number;
-  snapshotsSent: number;
-  flushes: number;
-  lastFlushOps: number;
-  primes: number;
-  primeMsTotal: number;
-  primeMsMax: number;
-  incompleteLists: number;
-  fenceDrops: number;
-}
-
 const DEFAULTS = {
   cluster: 'rollcall',
   shards: 64,
@@ -123,19 +101,8 @@ const DEFAULTS = {
   snapshotPieceBytes: 64 * 1024,
 } as const;
 
-/** Shards in a heartbeat beyond those that changed since the last. */
-const ROLLING_STATES = 8;
-/** Answers to requests within this time go out together. */
-const ANSWER_WINDOW_MS = 100;
-/** Messages of deltas are cut at this size. */
-const DELTA_MESSAGE_BYTES = 64 * 1024;
-/** A hello round lasts at least this long, and not for ever: an answer may come from a node that stood still. */
-const ROUND_MS = 500;
-const ROUND_MAX_MS = 2000;
-const ROUNDS = 2;
 /** How long a read keeps the interest in a community that nobody here is in. */
 const READ_INTEREST_MS = 60_000;
-const ASK_TIMEOUT_MS = 1000;
 
 /** A shard that this node takes part in. */
 interface Shard {
@@ -168,22 +135,6 @@ interface PendingJoin {
   readonly until: number;
 }
 
-interface SnapshotJob {
-  readonly state: ShardState;
-  readonly id: number;
-  readonly entries: readonly Entry[];
-  next: number;
-  part: number;
-  again: boolean;
-}
-
-interface Ask {
-  readonly userId: string;
-  readonly until: number;
-  readonly awaiting: Set<string>;
-  readonly entries: { readonly entry: Entry; readonly owner: Owner }[];
-}
-
 interface Fetch {
   readonly id: number;
   readonly communityId: string;
@@ -201,40 +152,23 @@ export class PresenceNode {
   readonly #devices: Devices;
   readonly #membership: Membership;
   readonly #replicaHost: ReplicaHost;
-  readonly #logLimits: LogLimits;
-  readonly #logs = new Map<number, ShardLog>();
-  readonly #unsealed = new Set<ShardLog>();
+  readonly #publisher: Publisher;
   readonly #shards = new Map<number, Shard>();
   readonly #behind = new Set<Replica>();
   readonly #toPrime = new Set<Shard>();
-  readonly #answers: Answered[] = [];
-  readonly #answerShards = new Set<number>();
-  readonly #pulled = new Map<number, number>();
-  readonly #jobs = new Map<number, SnapshotJob>();
   readonly #rollCalls = new RollCallAnswers();
   readonly #operations: Operations;
-  readonly #asks = new Map<number, Ask>();
+  readonly #queries = new UserQueries((answer) => this.#out.push(answer));
   #fetches: Fetch[] = [];
-  #helloAnswer = false;
-  #answerAt = Infinity;
-  #lastAnswerAt = -Infinity;
   #requests = 0;
-  #jobIds = 0;
   #lamport = 1;
   #t: Instant = { now: 0, wall: 0 };
   #solo: boolean;
   #started = false;
   #closed = false;
   #ready = false;
-  #readyBy = Infinity;
-  #round = 0;
-  #roundEndsAt = Infinity;
-  #helloRequest = 0;
-  #helloSentAt = 0;
-  #rttMs = 0;
   #beatAt = Infinity;
-  readonly #changedShards = new Set<number>();
-  #rolling = 0;
+  readonly #discovery: Discovery;
   #lastFlush = -Infinity;
   #continuing = false;
 
@@ -248,8 +182,20 @@ export class PresenceNode {
     this.nodeId = o.nodeId;
     this.nodeName = o.nodeName;
     this.#self = new Owner(o.nodeId);
-    this.#logLimits = { ...DEFAULT_LOG_LIMITS, ...o.log };
     this.stats = newStats();
+    this.#discovery = new Discovery({
+      random: o.random,
+      peers: () => this.#membership.peers,
+      hello: () => this.#hello(),
+    });
+    this.#publisher = new Publisher({
+      limits: { ...DEFAULT_LOG_LIMITS, ...o.log },
+      pieceEntries: o.snapshotPieceEntries,
+      pieceBytes: o.snapshotPieceBytes,
+      stats: this.stats,
+      send: (message) => this.#send(message),
+      beat: (full, states, answers) => this.#sendBeat(full, states, answers),
+    });
     this.#view = new View(
       {
         isQuiet: (shard) => this.#shards.get(shard)?.quiet ?? false,
@@ -359,7 +305,6 @@ export class PresenceNode {
     this.#started = true;
     this.#membership.start(t);
     this.#beatAt = t.now + this.#o.heartbeatMs * (0.75 + this.#o.random() / 4);
-    this.#readyBy = t.now + this.#o.readyTimeoutMs;
     if (this.#o.interest === 'all') {
       for (let shard = 0; shard < this.#o.shards; shard++) this.#shard(shard);
     }
@@ -367,8 +312,7 @@ export class PresenceNode {
       this.#becomeReady();
       return;
     }
-    this.#round = 0;
-    this.#roundEndsAt = t.now + this.#o.random() * 100;
+    this.#discovery.start(t, this.#o.readyTimeoutMs);
   }
 
   /** The medium reaches other nodes after all: looks for them, as at the start. */
@@ -377,8 +321,7 @@ export class PresenceNode {
     if (!this.#solo) return;
     this.#solo = false;
     if (!this.#started || this.#closed) return;
-    this.#round = 0;
-    this.#roundEndsAt = t.now;
+    this.#discovery.restart(t);
     for (const shard of this.#shards.values()) this.#prime(shard);
   }
 
@@ -386,8 +329,8 @@ export class PresenceNode {
   close(t: Instant): void {
     this.#t = t;
     if (this.#closed) return;
-    while (this.#unsealed.size > 0) this.#seal(t);
-    if (this.#started) this.#send({ kind: 'leave', states: this.#allStates() });
+    this.#publisher.sealAll(t.now);
+    if (this.#started) this.#send({ kind: 'leave', states: this.#publisher.allStates() });
     this.#closed = true;
   }
 
@@ -582,7 +525,7 @@ export class PresenceNode {
 
   /** Whether who else is there has been found out, as far as hello rounds can tell. */
   get #discovered(): boolean {
-    return this.#solo || (this.#started && this.#round > ROUNDS);
+    return this.#solo || (this.#started && this.#discovery.isDone);
   }
 
   #primed(shard: Shard): void {
@@ -602,7 +545,7 @@ export class PresenceNode {
     for (const shard of this.#shards.values()) {
       if (shard.awaiting.delete(peer.nodeId)) this.#checkPrimed(shard);
     }
-    for (const ask of this.#asks.values()) ask.awaiting.delete(peer.nodeId);
+    this.#queries.stopAwaiting(peer.nodeId);
     this.#operations.stopAwaiting(peer.nodeId);
   }
 
@@ -641,56 +584,7 @@ export class PresenceNode {
   // The owner's side.
 
   #logOf(communityId: string): ShardLog {
-    const index = shardOf(communityId, this.#o.shards);
-    const log = this.#log(index);
-    this.#unsealed.add(log);
-    return log;
-  }
-
-  #log(index: number): ShardLog {
-    let log = this.#logs.get(index);
-    if (log === undefined) {
-      log = new ShardLog(index, this.#logLimits);
-      this.#logs.set(index, log);
-    }
-    return log;
-  }
-
-  #allStates(): ShardState[] {
-    const states: ShardState[] = [];
-    for (const log of this.#logs.values()) if (log.seq > 0) states.push(log.state());
-    return states;
-  }
-
-  /** Seals at most one delta of each shard that has changes and sends them together. */
-  #seal(t: Instant): void {
-    let items: DeltaItem[] = [];
-    let bytes = 0;
-    let ops = 0;
-    for (const log of this.#unsealed) {
-      const delta = log.seal(t.now);
-      if (!log.hasPending) this.#unsealed.delete(log);
-      if (delta === undefined) continue;
-      this.#changedShards.add(log.shard);
-      ops += delta.ops;
-      if (bytes > 0 && bytes + delta.body.length > DELTA_MESSAGE_BYTES) {
-        this.#sendDeltas(items);
-        items = [];
-        bytes = 0;
-      }
-      items.push({ shard: log.shard, seq: delta.seq, body: delta.body });
-      bytes += delta.body.length;
-    }
-    if (items.length === 0) return;
-    this.#sendDeltas(items);
-    this.stats.opsSent += ops;
-    this.stats.flushes++;
-    this.stats.lastFlushOps = ops;
-  }
-
-  #sendDeltas(items: readonly DeltaItem[]): void {
-    this.stats.deltasSent += items.length;
-    this.#send({ kind: 'delta', items });
+    return this.#publisher.change(shardOf(communityId, this.#o.shards));
   }
 
   #send(message: Message): void {
@@ -701,118 +595,28 @@ export class PresenceNode {
     this.#out.push({ kind: 'send', data });
   }
 
-  #hello(): void {
-    const { now } = this.#t;
-    this.#round++;
-    this.#helloRequest = ++this.#requests;
-    this.#helloSentAt = now;
-    this.#roundEndsAt = now + Math.min(Math.max(2 * this.#rttMs, ROUND_MS), ROUND_MAX_MS);
+  /** Says hello to everybody and gives the number of the request. */
+  #hello(): number {
+    const request = ++this.#requests;
     this.#send({
       kind: 'hello',
-      request: this.#helloRequest,
+      request,
       name: this.nodeName,
       entries: this.#devices.entries,
-      states: this.#allStates(),
+      states: this.#publisher.allStates(),
     });
+    return request;
   }
 
   #beat(): void {
     const { now } = this.#t;
     this.#beatAt = now + this.#o.heartbeatMs;
-    const states: ShardState[] = [];
-    for (const index of this.#changedShards) states.push(this.#log(index).state());
-    const logs = [...this.#logs.values()];
-    for (let i = 0; i < Math.min(ROLLING_STATES, logs.length); i++) {
-      const log = logs[this.#rolling++ % logs.length] as ShardLog;
-      log.trim(now);
-      if (log.seq > 0 && !this.#changedShards.has(log.shard)) states.push(log.state());
-    }
-    this.#changedShards.clear();
-    this.#sendBeat(false, states, []);
+    this.#sendBeat(false, this.#publisher.statesToSay(now), []);
   }
 
   #sendBeat(full: boolean, states: readonly ShardState[], answers: readonly Answered[]): void {
     const name = this.nodeName;
     this.#send({ kind: 'beat', full, name, entries: this.#devices.entries, states, answers });
-  }
-
-  #answer(): void {
-    this.#lastAnswerAt = this.#t.now;
-    this.#answerAt = Infinity;
-    const answers = this.#answers.splice(0);
-    if (this.#helloAnswer) {
-      this.#sendBeat(true, this.#allStates(), answers);
-    } else {
-      const states = [...this.#answerShards].map((index) => this.#log(index).state());
-      this.#sendBeat(false, states, answers);
-    }
-    this.#helloAnswer = false;
-    this.#answerShards.clear();
-    let items: DeltaItem[] = [];
-    let bytes = 0;
-    for (const [index, have] of this.#pulled) {
-      const log = this.#log(index);
-      const deltas = log.since(have);
-      if (deltas === undefined) {
-        this.#snapshot(log);
-        continue;
-      }
-      for (const delta of deltas) {
-        if (bytes > 0 && bytes + delta.body.length > DELTA_MESSAGE_BYTES) {
-          this.#sendDeltas(items);
-          items = [];
-          bytes = 0;
-        }
-        items.push({ shard: index, seq: delta.seq, body: delta.body });
-        bytes += delta.body.length;
-      }
-    }
-    this.#pulled.clear();
-    if (items.length > 0) this.#sendDeltas(items);
-  }
-
-  #snapshot(log: ShardLog): void {
-    const running = this.#jobs.get(log.shard);
-    if (running !== undefined) {
-      running.again = true;
-      return;
-    }
-    this.#jobs.set(log.shard, {
-      state: log.state(),
-      id: ++this.#jobIds,
-      entries: log.entries(),
-      next: 0,
-      part: 0,
-      again: false,
-    });
-    this.stats.snapshotsSent++;
-  }
-
-  /** Sends one piece of one snapshot. */
-  #stepJobs(): void {
-    for (const [index, job] of this.#jobs) {
-      const { snapshotPieceEntries, snapshotPieceBytes } = this.#o;
-      const piece = encodePiece(job.entries, job.next, snapshotPieceEntries, snapshotPieceBytes);
-      job.next = piece.next;
-      const last = job.next >= job.entries.length;
-      this.#send({
-        kind: 'snapshot',
-        state: job.state,
-        id: job.id,
-        part: job.part++,
-        last,
-        body: piece.body,
-      });
-      if (last) {
-        this.#jobs.delete(index);
-        if (job.again) this.#snapshot(this.#log(index));
-      } else {
-        // The next slice serves another shard's snapshot.
-        this.#jobs.delete(index);
-        this.#jobs.set(index, job);
-      }
-      return;
-    }
   }
 
   // The others' side.
@@ -847,8 +651,8 @@ export class PresenceNode {
         peer.name = message.name;
         peer.entries = message.entries;
         this.#onStates(peer, message.states);
-        this.#owe({ nodeId: peer.nodeId, request: message.request });
-        this.#helloAnswer = true;
+        this.#publisher.owe(peer.nodeId, message.request, t.now);
+        this.#publisher.oweAll();
         break;
       case 'beat':
         peer.name = message.name;
@@ -868,14 +672,9 @@ export class PresenceNode {
         break;
       case 'pull':
         if (message.to !== undefined && message.to !== this.nodeId) return;
-        this.#owe({ nodeId: peer.nodeId, request: message.request });
+        this.#publisher.owe(peer.nodeId, message.request, t.now);
         for (const { shard, have } of message.wants) {
-          if (shard >= this.#o.shards) continue;
-          this.#answerShards.add(shard);
-          const seq = this.#logs.get(shard)?.seq ?? 0;
-          if (have >= seq) continue;
-          this.stats.pullsAnswered++;
-          this.#pulled.set(shard, Math.min(have, this.#pulled.get(shard) ?? Infinity));
+          if (shard < this.#o.shards) this.#publisher.oweSince(shard, have);
         }
         break;
       case 'snapshot': {
@@ -894,11 +693,15 @@ export class PresenceNode {
           kind: 'answer',
           to: peer.nodeId,
           request: message.request,
-          body: encodePiece(this.#devices.entriesOf(message.userId), 0, 1000, 512 * 1024).body,
+          body: this.#queries.bodyOf(this.#devices.entriesOf(message.userId)),
         });
         break;
       case 'answer':
-        if (message.to === this.nodeId) this.#onAsked(peer, message.request, message.body);
+        if (message.to !== this.nodeId) return;
+        if (!this.#queries.answer(message.request, peer.owner, message.body)) {
+          this.stats.malformed++;
+        }
+        this.#tickQueries(t.now);
         break;
       case 'call':
         this.#onCall(peer, message.request, message.communityId, message.userIds);
@@ -925,18 +728,12 @@ export class PresenceNode {
     communityId: string,
     userIds: readonly string[] | undefined,
   ): void {
-    while (this.#unsealed.size > 0) this.#seal(this.#t);
-    const log = this.#log(shardOf(communityId, this.#o.shards));
+    this.#publisher.sealAll(this.#t.now);
+    const log = this.#publisher.log(shardOf(communityId, this.#o.shards));
     const entries = log
       .entries()
       .filter((e) => e.communityId === communityId && (userIds?.includes(e.userId) ?? true));
     this.#rollCalls.add(peer.nodeId, request, log.state(), entries);
-  }
-
-  #owe(answer: Answered): void {
-    this.#answers.push(answer);
-    if (this.#answerAt !== Infinity) return;
-    this.#answerAt = Math.max(this.#t.now, this.#lastAnswerAt + ANSWER_WINDOW_MS);
   }
 
   #onStates(peer: Peer, states: readonly ShardState[]): void {
@@ -949,17 +746,16 @@ export class PresenceNode {
   }
 
   #onAnswer(peer: Peer, request: number, beat: Extract<Message, { kind: 'beat' }>): void {
-    if (request === this.#helloRequest) {
-      this.#rttMs = Math.max(this.#rttMs, this.#t.now - this.#helloSentAt);
-    }
-    if (beat.full) peer.answered = true;
+    if (beat.full) this.#discovery.answered(peer, request, this.#t.now);
     for (const shard of this.#shards.values()) {
       if (request < shard.request || !shard.awaiting.has(peer.nodeId)) continue;
       const state = beat.states.find((s) => s.shard === shard.index);
       if (state === undefined && !beat.full) continue;
       shard.awaiting.set(peer.nodeId, state?.seq ?? 0);
       const replica = this.#replica(peer, shard.index);
-      replica?.hurry();
+      // A hello asks for nothing but a word; a pull is answered by what is missing, too.
+      if (this.#discovery.isHello(request)) replica?.hurry();
+      else replica?.asked(this.#t.now);
       this.#settleAwaiting(peer, shard, replica);
     }
   }
@@ -1045,9 +841,7 @@ export class PresenceNode {
       return;
     }
     // Healing: find out quietly what was missed, as at the start.
-    for (const peer of this.#membership.peers) peer.answered = false;
-    this.#round = ROUNDS - 1;
-    this.#roundEndsAt = t.now;
+    this.#discovery.repeat(t);
     for (const shard of this.#shards.values()) this.#prime(shard);
   }
 
@@ -1072,16 +866,15 @@ export class PresenceNode {
       this.#beatAt,
       this.#devices.nextDue(),
       this.#view.nextExpiry(),
-      this.#answerAt,
-      this.#roundEndsAt,
+      this.#publisher.answerAt,
+      this.#discovery.nextDue(),
+      this.#queries.nextDue(),
       this.#operations.nextDue(),
     );
-    if (!this.#ready) at = Math.min(at, this.#readyBy);
     // Cut off, nobody is asked (see #pull), so nothing is due either.
     if (!this.#membership.degraded) {
       for (const replica of this.#behind) at = Math.min(at, replica.dueAt());
     }
-    for (const ask of this.#asks.values()) at = Math.min(at, ask.until);
     for (const fetch of this.#fetches) at = Math.min(at, fetch.until);
     for (const shard of this.#shards.values()) {
       const join = shard.joins[0];
@@ -1095,9 +888,8 @@ export class PresenceNode {
 
   #hasWork(): boolean {
     return (
-      this.#unsealed.size > 0 ||
+      this.#publisher.hasWork ||
       this.#view.hasWork ||
-      this.#jobs.size > 0 ||
       this.#rollCalls.hasWork ||
       this.#toPrime.size > 0
     );
@@ -1115,22 +907,18 @@ export class PresenceNode {
     if (this.#hasWork() && (this.#continuing || t.now >= this.#lastFlush + this.#o.flushMs)) {
       this.#flush(t);
     }
-    if (t.now >= this.#answerAt) {
-      // What is answered must include what is recorded.
-      while (this.#unsealed.size > 0) this.#seal(t);
-      this.#answer();
-    }
+    if (t.now >= this.#publisher.answerAt) this.#publisher.answer(t.now);
     if (t.now >= this.#beatAt) this.#beat();
     this.#pull(t.now);
-    this.#settleAsks(t.now);
+    this.#tickQueries(t.now);
     this.#operations.tick(t);
   }
 
   #flush(t: Instant): void {
-    this.#seal(t);
+    this.#publisher.seal(t.now);
     this.#askToPrime();
     this.#view.flush();
-    this.#stepJobs();
+    this.#publisher.stepSnapshots();
     this.#rollCalls.step((message) => this.#send(message));
     this.#continuing = this.#hasWork();
     if (!this.#continuing) this.#lastFlush = t.now;
@@ -1172,26 +960,13 @@ export class PresenceNode {
   }
 
   #tickReady(t: Instant): void {
-    if (t.now >= this.#roundEndsAt) {
-      const everybody = this.#everybodyAnswered();
-      if (this.#round < ROUNDS || (!everybody && !this.#ready && t.now < this.#readyBy)) {
-        this.#hello();
-      } else {
-        this.#round = ROUNDS + 1;
-        this.#roundEndsAt = Infinity;
-        for (const shard of this.#shards.values()) this.#checkPrimed(shard);
-      }
+    if (this.#discovery.tick(t)) {
+      for (const shard of this.#shards.values()) this.#checkPrimed(shard);
     }
     if (this.#ready) return;
-    const overdue = t.now >= this.#readyBy;
-    if (overdue || (this.#discovered && this.#allPrimed())) this.#becomeReady();
-  }
-
-  #everybodyAnswered(): boolean {
-    for (const peer of this.#membership.peers) {
-      if (peer.state === 'alive' && !peer.answered) return false;
+    if (this.#discovery.isOverdue(t.now) || (this.#discovered && this.#allPrimed())) {
+      this.#becomeReady();
     }
-    return true;
   }
 
   #allPrimed(): boolean {
@@ -1202,10 +977,7 @@ export class PresenceNode {
   #becomeReady(): void {
     if (this.#ready) return;
     this.#ready = true;
-    if (this.#round <= ROUNDS) {
-      this.#round = ROUNDS + 1;
-      this.#roundEndsAt = Infinity;
-    }
+    this.#discovery.skip();
     for (const shard of this.#shards.values()) {
       this.#checkPrimed(shard);
       if (shard.primed) this.#view.release(shard.index);
@@ -1321,51 +1093,16 @@ export class PresenceNode {
     for (const peer of this.#membership.peers) {
       if (peer.state !== 'down') awaiting.add(peer.nodeId);
     }
-    const entries = this.#devices.entriesOf(userId).map((entry) => ({ entry, owner: this.#self }));
-    this.#asks.set(id, { userId, until: t.now + ASK_TIMEOUT_MS, awaiting, entries });
+    const own = this.#devices.entriesOf(userId);
+    this.#queries.begin(id, userId, own, this.#self, awaiting, t.now);
     if (awaiting.size > 0) this.#send({ kind: 'ask', request: id, userId });
-    this.#settleAsks(t.now);
+    this.#tickQueries(t.now);
     return id;
   }
 
-  #onAsked(peer: Peer, request: number, body: string): void {
-    const ask = this.#asks.get(request);
-    if (ask === undefined || !ask.awaiting.has(peer.nodeId)) return;
-    const entries = decodeEntries(body);
-    if (entries === undefined) {
-      this.stats.malformed++;
-      return;
-    }
-    ask.awaiting.delete(peer.nodeId);
-    for (const entry of entries) {
-      if (entry.userId === ask.userId) ask.entries.push({ entry, owner: peer.owner });
-    }
-    this.#settleAsks(this.#t.now);
-  }
-
-  #settleAsks(now: number): void {
+  #tickQueries(now: number): void {
     this.#settleFetches(now);
-    for (const [id, ask] of this.#asks) {
-      if (ask.awaiting.size > 0 && now < ask.until) continue;
-      this.#asks.delete(id);
-      const records = new Map<string, UserRecord>();
-      for (const { entry, owner } of ask.entries) {
-        const { communityId, userId } = entry;
-        let user = records.get(communityId);
-        if (user === undefined) {
-          user = { userId, communityId, held: [], told: null, toldOwn: null };
-          records.set(communityId, user);
-        }
-        user.held.push({ entry, owner, user, until: 0, untilReason: 'left' });
-      }
-      const communities: UserPresence[] = [];
-      for (const user of records.values()) {
-        const presence = foldPublic(user);
-        if (presence !== null) communities.push(presence);
-      }
-      const complete = ask.awaiting.size === 0 && this.#ready && !this.isDegraded;
-      this.#out.push({ kind: 'answered', id, complete, communities });
-    }
+    this.#queries.tick(now, this.#ready && !this.isDegraded);
   }
 
   /** Why is this user online? Asks every node; an `explained` effect follows. */
@@ -1451,7 +1188,7 @@ export class PresenceNode {
       }
     }
     let kept = 0;
-    for (const log of this.#logs.values()) kept += log.ringSize;
+    for (const log of this.#publisher.logs.values()) kept += log.ringSize;
     return {
       entriesOwned: this.#devices.entries,
       entriesHeld: this.#view.entries,
@@ -1472,7 +1209,7 @@ export class PresenceNode {
   /** For the simulator's checks: what this node recorded, and what it holds of others. */
   inspect(): NodeInspection {
     return {
-      logs: this.#logs,
+      logs: this.#publisher.logs,
       peers: this.#membership.peers,
       shards: this.#shards.keys(),
       view: this.#view,
@@ -1481,61 +1218,10 @@ export class PresenceNode {
   }
 }
 
-export interface NodeGauges {
-  readonly entriesOwned: number;
-  readonly entriesHeld: number;
-  readonly usersOnline: number;
-  readonly sockets: number;
-  readonly nodes: number;
-  readonly shards: number;
-  readonly replicas: number;
-  readonly bufferedDeltas: number;
-  readonly keptDeltas: number;
-  readonly waiting: number;
-  readonly fenced: number;
-  readonly health: number;
-  /** Age of the oldest gap: how far this node is behind somebody. */
-  readonly lagMs: number;
-}
-
 export interface NodeInspection {
   readonly logs: ReadonlyMap<number, ShardLog>;
   readonly peers: Iterable<Peer>;
   readonly shards: Iterable<number>;
   readonly view: View;
   readonly shardOf: (communityId: string) => number;
-}
-
-export function newStats(): NodeStats {
-  return {
-    messagesSent: 0,
-    bytesSent: 0,
-    messagesReceived: 0,
-    bytesReceived: 0,
-    messagesFenced: 0,
-    faults: { malformed: 0, oversize: 0, version: 0, cluster: 0 },
-    deltasSent: 0,
-    opsSent: 0,
-    pulls: 0,
-    pullsAnswered: 0,
-    snapshotsSent: 0,
-    flushes: 0,
-    lastFlushOps: 0,
-    primes: 0,
-    primeMsTotal: 0,
-    primeMsMax: 0,
-    incompleteLists: 0,
-    fenceDrops: 0,
-    deltasApplied: 0,
-    deltasIgnored: 0,
-    deltasBuffered: 0,
-    deltasDropped: 0,
-    snapshotsApplied: 0,
-    gaps: 0,
-    repairs: 0,
-    repairMsTotal: 0,
-    repairMsMax: 0,
-    divergences: 0,
-    malformed: 0,
-  };
 }

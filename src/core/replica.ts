@@ -363,8 +363,9 @@ export class Replica {
     }
   }
 
-  /** The owner has been asked by a request that covers this shard (priming). */
+  /** The owner has answered a request that covers this shard: what is missing is on its way. */
   asked(now: number): void {
+    if (!this.isBehind) return;
     this.#attempts = Math.max(1, this.#attempts);
     this.#pullUntil = now + this.#host.limits.pullTimeoutMs;
   }

@@ -67,10 +67,12 @@ export class Checks {
     const { faults, loss, lingerMs } = this.#world.options;
     // A lost message is found by the next heartbeats and pulled, and either may be lost again.
     const settledMs = loss > 0 ? 3 * SETTLED_MS : SETTLED_MS;
+    // A deliberate leave is told at once, whatever may be on its way of another device's return.
+    const isFresh = loss > 0 || event.reason === 'left';
     const connected = devices.find(
       ({ socket, wants, presentSince }) =>
         socket !== null &&
-        this.#world.now - (loss > 0 ? Math.max(socket.since, presentSince) : presentSince) >
+        this.#world.now - (isFresh ? Math.max(socket.since, presentSince) : presentSince) >
           settledMs &&
         wants.has(communityId) &&
         socket.rooms.has(communityId),

@@ -17,14 +17,14 @@ import {
 } from '../core/index.js';
 import { Devices, type DropReason, type EntryLog } from '../core/devices.js';
 import { Membership, type Peer } from '../core/membership.js';
-import { newStats } from '../core/node.js';
+import { newStats } from '../core/stats.js';
 import { Operations } from '../core/operations.js';
 import { Owner } from '../core/roster.js';
 import { View, type Community } from '../core/view.js';
 import { decodeMessage, encodeMessage, type Answered, type Message } from '../core/wire.js';
-import { Discovery } from './discovery.js';
+import { Discovery } from '../core/discovery.js';
 import type { Engine, EngineEffect, EngineOptions } from './engine.js';
-import { UserQueries } from './user-queries.js';
+import { UserQueries } from '../core/user-queries.js';
 
 /** Shards of the owners' logs; all nodes of a cluster agree on it. */
 export const SHARDS = 64;
@@ -175,7 +175,7 @@ export abstract class ToldNode implements Engine {
       peers: () => this.membership.peers,
       hello: () => this.#hello(),
     });
-    this.#queries = new UserQueries(this.out);
+    this.#queries = new UserQueries((answer) => this.out.push(answer));
     this.#operations = new Operations({
       self: this.self,
       name: o.nodeName,

@@ -1,7 +1,7 @@
 import type { Entry, UserPresence } from '../../core/index.js';
 import { decodeEntries } from '../../core/entry.js';
 import { Owner } from '../../core/roster.js';
-import { fold, type OwnedEntry } from '../user-queries.js';
+import { fold, type OwnedEntry } from '../../core/user-queries.js';
 import type { Contents } from './commands.js';
 
 /**

@@ -2,7 +2,7 @@ import type { Entry } from '../../core/index.js';
 import { decodeEntries } from '../../core/entry.js';
 import type { Owner } from '../../core/roster.js';
 import type { Message } from '../../core/wire.js';
-import type { OwnedEntry } from '../user-queries.js';
+import type { OwnedEntry } from '../../core/user-queries.js';
 
 /** For so long after its end an answer to a roll call is still taken. */
 const LATE_MS = 10_000;

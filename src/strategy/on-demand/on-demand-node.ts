@@ -7,7 +7,7 @@ import type { Held } from '../../core/roster.js';
 import type { DeltaItem, Message, ShardState } from '../../core/wire.js';
 import type { EngineOptions } from '../engine.js';
 import { SHARDS, ToldNode, type Told } from '../told-node.js';
-import { fold, type OwnedEntry } from '../user-queries.js';
+import { fold, type OwnedEntry } from '../../core/user-queries.js';
 import { Announcer } from './announcer.js';
 import { Calls, type Call } from './calls.js';
 import { Copy, type CopyHost } from './copy.js';

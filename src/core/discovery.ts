@@ -1,7 +1,7 @@
-import type { Instant } from '../core/index.js';
-import type { Peer } from '../core/membership.js';
+import type { Peer } from './membership.js';
+import type { Instant } from './types.js';
 
-/** A hello round lasts at least this long. */
+/** A hello round lasts at least this long, and not for ever: an answer may come from a node that stood still. */
 const ROUND_MS = 500;
 const ROUND_MAX_MS = 2000;
 const ROUNDS = 2;
@@ -25,6 +25,7 @@ export class Discovery {
   #request = 0;
   #sentAt = 0;
   #rttMs = 0;
+  #isRepeated = false;
 
   constructor(host: DiscoveryHost) {
     this.#host = host;
@@ -33,6 +34,12 @@ export class Discovery {
   start(t: Instant, timeoutMs: number): void {
     this.#readyBy = t.now + timeoutMs;
     this.#endsAt = t.now + this.#host.random() * 100;
+  }
+
+  /** The medium turns out to reach others: begins anew, at once. */
+  restart(t: Instant): void {
+    this.#round = 0;
+    this.#endsAt = t.now;
   }
 
   /** There is nobody to be found. */
@@ -46,6 +53,7 @@ export class Discovery {
     for (const peer of this.#host.peers()) peer.answered = false;
     this.#round = ROUNDS - 1;
     this.#endsAt = t.now;
+    this.#isRepeated = true;
   }
 
   get isDone(): boolean {
@@ -53,7 +61,11 @@ export class Discovery {
   }
 
   isOverdue(now: number): boolean {
-    return now >= this.#readyBy;
+    return !this.#isRepeated && now >= this.#readyBy;
+  }
+
+  isHello(request: number): boolean {
+    return request === this.#request;
   }
 
   answered(peer: Peer, request: number, now: number): void {
@@ -62,13 +74,16 @@ export class Discovery {
   }
 
   nextDue(): number {
-    return this.isDone ? Infinity : Math.min(this.#endsAt, this.#readyBy);
+    if (this.isDone) return Infinity;
+    return this.#isRepeated ? this.#endsAt : Math.min(this.#endsAt, this.#readyBy);
   }
 
   /** True when this tick ended the discovery. */
   tick(t: Instant): boolean {
-    if (this.isDone || t.now < Math.min(this.#endsAt, this.#readyBy)) return false;
-    if (t.now < this.#readyBy && (this.#round < ROUNDS || !this.#everybodyAnswered())) {
+    const isOverdue = this.isOverdue(t.now);
+    if (this.isDone || (!isOverdue && t.now < this.#endsAt)) return false;
+    const isOpen = this.#round < ROUNDS || (!this.#isRepeated && !this.#everybodyAnswered());
+    if (isOpen && !isOverdue) {
       this.#round++;
       this.#sentAt = t.now;
       this.#endsAt = t.now + Math.min(Math.max(2 * this.#rttMs, ROUND_MS), ROUND_MAX_MS);

@@ -1,8 +1,7 @@
-import type { Entry, UserPresence } from '../core/index.js';
-import { decodeEntries } from '../core/entry.js';
-import { encodePiece } from '../core/log.js';
-import { foldPublic, type Owner, type UserRecord } from '../core/roster.js';
-import type { EngineEffect } from './engine.js';
+import { decodeEntries } from './entry.js';
+import { encodePiece } from './log.js';
+import { foldPublic, type Owner, type UserRecord } from './roster.js';
+import type { Effect, Entry, UserPresence } from './types.js';
 
 const TIMEOUT_MS = 1000;
 /** Bounds of an answer: a user has few devices in few communities. */
@@ -23,11 +22,11 @@ interface Query {
 
 /** Questions about one user to every node, folded when all have answered or time is up. */
 export class UserQueries {
-  readonly #out: EngineEffect[];
+  readonly #answered: (answer: Extract<Effect, { kind: 'answered' }>) => void;
   readonly #open = new Map<number, Query>();
 
-  constructor(out: EngineEffect[]) {
-    this.#out = out;
+  constructor(answered: (answer: Extract<Effect, { kind: 'answered' }>) => void) {
+    this.#answered = answered;
   }
 
   begin(
@@ -77,7 +76,7 @@ export class UserQueries {
       if (query.awaiting.size > 0 && now < query.until) continue;
       this.#open.delete(id);
       const complete = isTrusted && query.awaiting.size === 0;
-      this.#out.push({ kind: 'answered', id, complete, communities: fold(query.entries) });
+      this.#answered({ kind: 'answered', id, complete, communities: fold(query.entries) });
     }
   }
 }

@@ -1,0 +1,230 @@
+import { encodePiece, ShardLog, type LogLimits } from './log.js';
+import type { NodeStats } from './stats.js';
+import type { Entry } from './types.js';
+import type { Answered, DeltaItem, Message, ShardState } from './wire.js';
+
+/**
+ * The owner's side of the protocol: the logs of this node's own entries, and what the others get of
+ * them. Deltas when something has changed, snapshots and kept deltas when somebody asks; answers of a
+ * moment go out together, because a message reaches every node anyway.
+ */
+
+export interface PublisherHost {
+  readonly limits: LogLimits;
+  /** Bounds of one piece of a snapshot. */
+  readonly pieceEntries: number;
+  readonly pieceBytes: number;
+  readonly stats: NodeStats;
+  readonly send: (message: Message) => void;
+  /** Sends a heartbeat that says these states and answers these requests. */
+  readonly beat: (
+    full: boolean,
+    states: readonly ShardState[],
+    answers: readonly Answered[],
+  ) => void;
+}
+
+/** A snapshot on its way, piece by piece. */
+interface Snapshot {
+  readonly state: ShardState;
+  readonly id: number;
+  readonly entries: readonly Entry[];
+  next: number;
+  part: number;
+  /** Somebody asked for it while it was under way. */
+  again: boolean;
+}
+
+/** Shards in a heartbeat beyond those that changed since the last. */
+const ROLLING_STATES = 8;
+/** Answers to requests within this time go out together. */
+const ANSWER_WINDOW_MS = 100;
+/** Messages of deltas are cut at this size. */
+const DELTA_MESSAGE_BYTES = 64 * 1024;
+
+export class Publisher {
+  readonly logs = new Map<number, ShardLog>();
+  readonly #host: PublisherHost;
+  readonly #unsealed = new Set<ShardLog>();
+  /** Shards that changed since the last heartbeat. */
+  readonly #changed = new Set<number>();
+  #rolling = 0;
+  readonly #answers: Answered[] = [];
+  readonly #answerShards = new Set<number>();
+  #answerAll = false;
+  /** Shards that were pulled, and what the askers have at least. */
+  readonly #pulled = new Map<number, number>();
+  readonly #snapshots = new Map<number, Snapshot>();
+  #snapshotIds = 0;
+  #lastAnswerAt = -Infinity;
+  /** When the answers that are owed go out, or Infinity. */
+  answerAt = Infinity;
+
+  constructor(host: PublisherHost) {
+    this.#host = host;
+  }
+
+  log(index: number): ShardLog {
+    let log = this.logs.get(index);
+    if (log === undefined) {
+      log = new ShardLog(index, this.#host.limits);
+      this.logs.set(index, log);
+    }
+    return log;
+  }
+
+  /** The log of a shard that is about to be changed. */
+  change(index: number): ShardLog {
+    const log = this.log(index);
+    this.#unsealed.add(log);
+    return log;
+  }
+
+  get hasWork(): boolean {
+    return this.#unsealed.size > 0 || this.#snapshots.size > 0;
+  }
+
+  allStates(): ShardState[] {
+    const states: ShardState[] = [];
+    for (const log of this.logs.values()) if (log.seq > 0) states.push(log.state());
+    return states;
+  }
+
+  /** The states for a heartbeat: of what has changed, and a rolling part of the rest. */
+  statesToSay(now: number): ShardState[] {
+    const states: ShardState[] = [];
+    for (const index of this.#changed) states.push(this.log(index).state());
+    const logs = [...this.logs.values()];
+    for (let i = 0; i < Math.min(ROLLING_STATES, logs.length); i++) {
+      const log = logs[this.#rolling++ % logs.length] as ShardLog;
+      log.trim(now);
+      if (log.seq > 0 && !this.#changed.has(log.shard)) states.push(log.state());
+    }
+    this.#changed.clear();
+    return states;
+  }
+
+  /** Seals at most one delta of each shard that has changes and sends them together. */
+  seal(now: number): void {
+    const { stats } = this.#host;
+    const items: DeltaItem[] = [];
+    let ops = 0;
+    for (const log of this.#unsealed) {
+      const delta = log.seal(now);
+      if (!log.hasPending) this.#unsealed.delete(log);
+      if (delta === undefined) continue;
+      this.#changed.add(log.shard);
+      ops += delta.ops;
+      items.push({ shard: log.shard, seq: delta.seq, body: delta.body });
+    }
+    if (items.length === 0) return;
+    this.#sendDeltas(items);
+    stats.opsSent += ops;
+    stats.flushes++;
+    stats.lastFlushOps = ops;
+  }
+
+  sealAll(now: number): void {
+    while (this.#unsealed.size > 0) this.seal(now);
+  }
+
+  /** Sends deltas in as few messages as their size allows. */
+  #sendDeltas(items: readonly DeltaItem[]): void {
+    let batch: DeltaItem[] = [];
+    let bytes = 0;
+    for (const item of items) {
+      if (bytes > 0 && bytes + item.body.length > DELTA_MESSAGE_BYTES) {
+        this.#sendBatch(batch);
+        batch = [];
+        bytes = 0;
+      }
+      batch.push(item);
+      bytes += item.body.length;
+    }
+    if (batch.length > 0) this.#sendBatch(batch);
+  }
+
+  #sendBatch(items: readonly DeltaItem[]): void {
+    this.#host.stats.deltasSent += items.length;
+    this.#host.send({ kind: 'delta', items });
+  }
+
+  // Answers.
+
+  /** A request of another node is to be answered. */
+  owe(nodeId: string, request: number, now: number): void {
+    this.#answers.push({ nodeId, request });
+    if (this.answerAt !== Infinity) return;
+    this.answerAt = Math.max(now, this.#lastAnswerAt + ANSWER_WINDOW_MS);
+  }
+
+  /** The answer says where every shard stands. */
+  oweAll(): void {
+    this.#answerAll = true;
+  }
+
+  /** The answer says where this shard stands and brings what the asker is missing of it. */
+  oweSince(shard: number, have: number): void {
+    this.#answerShards.add(shard);
+    if (have >= (this.logs.get(shard)?.seq ?? 0)) return;
+    this.#host.stats.pullsAnswered++;
+    this.#pulled.set(shard, Math.min(have, this.#pulled.get(shard) ?? Infinity));
+  }
+
+  /** Answers all that is owed; what is answered includes what is recorded. */
+  answer(now: number): void {
+    this.sealAll(now);
+    this.#lastAnswerAt = now;
+    this.answerAt = Infinity;
+    const states = this.#answerAll
+      ? this.allStates()
+      : [...this.#answerShards].map((index) => this.log(index).state());
+    this.#host.beat(this.#answerAll, states, this.#answers.splice(0));
+    this.#answerAll = false;
+    this.#answerShards.clear();
+    const items: DeltaItem[] = [];
+    for (const [index, have] of this.#pulled) {
+      const log = this.log(index);
+      const deltas = log.since(have);
+      if (deltas === undefined) this.#snapshot(log);
+      else for (const { seq, body } of deltas) items.push({ shard: index, seq, body });
+    }
+    this.#pulled.clear();
+    this.#sendDeltas(items);
+  }
+
+  // Snapshots.
+
+  #snapshot(log: ShardLog): void {
+    const running = this.#snapshots.get(log.shard);
+    if (running !== undefined) {
+      running.again = true;
+      return;
+    }
+    this.#snapshots.set(log.shard, {
+      state: log.state(),
+      id: ++this.#snapshotIds,
+      entries: log.entries(),
+      next: 0,
+      part: 0,
+      again: false,
+    });
+    this.#host.stats.snapshotsSent++;
+  }
+
+  /** Sends one piece of one snapshot; the next step serves another shard's. */
+  stepSnapshots(): void {
+    for (const [index, snapshot] of this.#snapshots) {
+      const { pieceEntries, pieceBytes } = this.#host;
+      const { state, id, entries } = snapshot;
+      const { body, next } = encodePiece(entries, snapshot.next, pieceEntries, pieceBytes);
+      snapshot.next = next;
+      const last = next >= entries.length;
+      this.#host.send({ kind: 'snapshot', state, id, part: snapshot.part++, last, body });
+      this.#snapshots.delete(index);
+      if (!last) this.#snapshots.set(index, snapshot);
+      else if (snapshot.again) this.#snapshot(this.log(index));
+      return;
+    }
+  }
+}
