@@ -1,91 +1,34 @@
-import {
-  shardOf,
-  type DevicePatch,
-  type Effect,
-  type EncodedUsers,
-  type Entry,
-  type EvictionTarget,
-  type Identity,
-  type Instant,
-  type ListInfo,
-  type NodeDownReason,
-  type NodeGauges,
-  type NodeReport,
-  type NodeStats,
-  type NodeView,
-  type UserPresence,
+import type {
+  Effect,
+  Entry,
+  EvictionTarget,
+  Instant,
+  ListInfo,
+  NodeDownReason,
+  NodeGauges,
+  NodeReport,
+  NodeView,
 } from '../core/index.js';
-import { Devices, type DropReason, type EntryLog } from '../core/devices.js';
 import { Membership, type Peer } from '../core/membership.js';
-import { newStats } from '../core/stats.js';
 import { Operations } from '../core/operations.js';
-import { Owner } from '../core/roster.js';
-import { View, type Community } from '../core/view.js';
 import { decodeMessage, encodeMessage, type Answered, type Message } from '../core/wire.js';
 import { Discovery } from '../core/discovery.js';
-import type { Engine, EngineEffect, EngineOptions } from './engine.js';
+import type { Engine, EngineOptions } from './engine.js';
+import { READY_TIMEOUT_MS, TellingNode } from './telling-node.js';
 import { UserQueries } from '../core/user-queries.js';
 
-/** Shards of the owners' logs; all nodes of a cluster agree on it. */
-export const SHARDS = 64;
-const READY_TIMEOUT_MS = 5000;
-const PROOF_MS = 10_000;
 const ANSWER_WINDOW_MS = 100;
-/** How long a read keeps a community told that nobody here is in. */
-const READ_INTEREST_MS = 60_000;
-
-/** A community that this node keeps a told view of. */
-export class Told {
-  readonly id: string;
-  /** Its number in the view, where it stands for a shard of its own. */
-  readonly index: number;
-  readonly shard: number;
-  local = false;
-  readUntil = 0;
-  /** What the others have is known. */
-  known = false;
-  /** What is learnt now is not announced person by person. */
-  quiet = true;
-  quietUntil = 0;
-  joins: PendingJoin[] = [];
-
-  constructor(id: string, index: number) {
-    this.id = id;
-    this.index = index;
-    this.shard = shardOf(id, SHARDS);
-  }
-}
-
-interface PendingJoin {
-  readonly socketId: string;
-  readonly until: number;
-}
 
 /**
- * What the engines have in common that do not replicate: this node's devices, who else is there, and
- * a told view of each community in use here. How the others' entries get into the view is theirs.
+ * What the engines have in common that do not replicate, beside telling: who else is there, the messages
+ * that every node sends and answers, and time.
  */
-export abstract class ToldNode implements Engine {
-  readonly nodeId: string;
-  readonly nodeName: string | undefined;
-  readonly stats: NodeStats = newStats();
-  protected readonly o: EngineOptions;
-  protected readonly self: Owner;
-  protected readonly out: EngineEffect[] = [];
-  protected readonly view: View;
-  protected readonly devices: Devices;
+export abstract class ToldNode extends TellingNode implements Engine {
   protected readonly membership: Membership;
-  protected readonly told = new Map<string, Told>();
-  readonly #byIndex = new Map<number, Told>();
   readonly #queries: UserQueries;
   readonly #discovery: Discovery;
   readonly #operations: Operations;
-  protected t: Instant = { now: 0, wall: 0 };
-  protected lamport = 1;
-  #indexes = 0;
   #requests = 0;
-  #started = false;
-  #closed = false;
   #ready = false;
   #toldDegraded = false;
   #beatAt = Infinity;
@@ -96,37 +39,8 @@ export abstract class ToldNode implements Engine {
   #continuing = false;
 
   constructor(options: EngineOptions) {
+    super(options);
     const o = options;
-    this.o = o;
-    this.nodeId = o.nodeId;
-    this.nodeName = o.nodeName;
-    this.self = new Owner(o.nodeId);
-    const out = this.out as Effect[];
-    this.view = new View(
-      {
-        isQuiet: (index) => this.#byIndex.get(index)?.quiet ?? false,
-        isComplete: (index) => this.#isComplete(this.#byIndex.get(index)),
-        isLocal: (userId, communityId) => this.devices.isLocal(userId, communityId),
-        activateAll: false,
-      },
-      out,
-    );
-    this.devices = new Devices({
-      view: this.view,
-      self: this.self,
-      out,
-      lingerMs: o.lingerMs,
-      typingTimeoutMs: o.typingTimeoutMs,
-      proofMs: PROOF_MS,
-      log: (communityId) => this.log(this.need(communityId)),
-      stamp: () => ++this.lamport,
-      onUse: (communityId) => {
-        this.need(communityId).local = true;
-      },
-      onFree: (communityId) => this.#free(this.told.get(communityId)),
-      hearsAll: (communityId) => this.#hearsAll(this.told.get(communityId)),
-      deafLingerMs: o.forgetAfterMs,
-    });
     this.membership = new Membership(
       o.nodeId,
       o.nodeName,
@@ -182,7 +96,7 @@ export abstract class ToldNode implements Engine {
       devices: this.devices,
       membership: this.membership,
       view: this.view,
-      out,
+      out: this.out as Effect[],
       report: (now) => this.report(now),
       nextRequest: () => this.nextRequest(),
       send: (message) => this.send(message),
@@ -194,8 +108,6 @@ export abstract class ToldNode implements Engine {
 
   // What an engine adds.
 
-  /** Where this node's entries of a community are recorded. */
-  protected abstract log(told: Told): EntryLog;
   /** States of this node's logs for a heartbeat; all of them, or what is worth saying now. */
   protected abstract states(full: boolean): Extract<Message, { kind: 'beat' }>['states'];
   protected abstract onPeerUp(peer: Peer): void;
@@ -207,16 +119,6 @@ export abstract class ToldNode implements Engine {
   /** The medium between the nodes is back. */
   protected abstract onHealed(t: Instant): void;
   protected abstract onMessage(peer: Peer, message: Message): void;
-  /** Gets to know what the others have of a community, or makes sure that it still holds. */
-  protected abstract learn(told: Told): void;
-  /** Whether a socket may be sent the list as it is known now. */
-  protected abstract isFresh(told: Told): boolean;
-  /** Nothing about the community is known to be missing. */
-  protected abstract isUpToDate(told: Told): boolean;
-  /** Nobody here needs the community any more. */
-  protected abstract onForget(told: Told): void;
-  /** How long a socket waits for its first list before it gets what is known. */
-  protected abstract readonly firstListWaitMs: number;
   /** Work of the engine's own for a flush, and when it is due. */
   protected abstract flushOwn(t: Instant): void;
   protected abstract readonly hasOwnWork: boolean;
@@ -229,8 +131,8 @@ export abstract class ToldNode implements Engine {
 
   start(t: Instant): void {
     this.t = t;
-    if (this.#started) return;
-    this.#started = true;
+    if (this.phase !== 'new') return;
+    this.phase = 'running';
     this.membership.start(t);
     this.#beatAt = t.now + this.o.heartbeatMs * (0.75 + this.o.random() / 4);
     this.#discovery.start(t, READY_TIMEOUT_MS);
@@ -239,9 +141,8 @@ export abstract class ToldNode implements Engine {
 
   close(t: Instant): void {
     this.t = t;
-    if (this.#closed) return;
-    if (this.#started) this.closeOwn(t);
-    this.#closed = true;
+    if (this.phase === 'running') this.closeOwn(t);
+    this.phase = 'closed';
   }
 
   get isReady(): boolean {
@@ -264,14 +165,6 @@ export abstract class ToldNode implements Engine {
     return this.#discovery.isDone;
   }
 
-  take(): EngineEffect[] {
-    return this.out.splice(0);
-  }
-
-  get hasEffects(): boolean {
-    return this.out.length > 0;
-  }
-
   protected nextRequest(): number {
     return ++this.#requests;
   }
@@ -282,7 +175,7 @@ export abstract class ToldNode implements Engine {
   }
 
   protected encode(message: Message): string | undefined {
-    if (this.#closed || this.o.solo) return undefined;
+    if (this.phase === 'closed' || this.o.solo) return undefined;
     const data = encodeMessage(this.#cluster, this.nodeId, this.lamport, message);
     this.stats.messagesSent++;
     this.stats.bytesSent += data.length;
@@ -293,147 +186,11 @@ export abstract class ToldNode implements Engine {
     return this.o.cluster ?? 'rollcall';
   }
 
-  // This node's sockets.
-
-  connect(socketId: string, identity: Identity, t: Instant): void {
-    this.t = t;
-    this.devices.connect(socketId, identity, t);
-  }
-
-  join(socketId: string, communityId: string, t: Instant): void {
-    this.t = t;
-    if (this.#closed || !this.devices.has(socketId)) return;
-    const told = this.need(communityId);
-    told.local = true;
-    const isMember = this.devices.communitiesOf(socketId)?.has(communityId) === true;
-    if (isMember || (this.#started && this.isFresh(told))) {
-      this.#enter(told, socketId);
-      return;
-    }
-    if (!told.joins.some((join) => join.socketId === socketId)) {
-      told.joins.push({ socketId, until: t.now + this.firstListWaitMs });
-    }
-    this.learn(told);
-  }
-
-  #enter(told: Told, socketId: string): void {
-    const community = this.view.activate(told.id, told.index);
-    this.devices.join(socketId, told.id, this.t);
-    this.view.await(community, socketId);
-  }
-
-  leave(socketId: string, communityId: string, t: Instant): void {
-    this.t = t;
-    this.#cancelJoin(this.told.get(communityId), socketId);
-    this.#untell(socketId, communityId);
-    this.devices.leave(socketId, communityId, t);
-  }
-
-  update(socketId: string, patch: DevicePatch, t: Instant): boolean {
-    this.t = t;
-    return this.devices.update(socketId, patch, t);
-  }
-
-  disconnect(socketId: string, reason: DropReason, t: Instant): void {
-    this.t = t;
-    this.suspend(socketId);
-    for (const told of this.told.values()) this.#cancelJoin(told, socketId);
-    this.devices.disconnect(socketId, reason, t);
-  }
-
-  #cancelJoin(told: Told | undefined, socketId: string): void {
-    if (told === undefined || !told.joins.some((join) => join.socketId === socketId)) return;
-    told.joins = told.joins.filter((join) => join.socketId !== socketId);
-    this.#free(told);
-  }
-
-  alive(socketId: string, t: Instant): void {
-    this.t = t;
-    this.devices.alive(socketId, t);
-    // A socket that counted as lost may have been the community's last.
-    for (const communityId of this.devices.communitiesOf(socketId) ?? []) {
-      if (this.view.get(communityId)?.active !== true) {
-        this.#enter(this.need(communityId), socketId);
-      }
-    }
-  }
-
-  suspend(socketId: string): void {
-    for (const communityId of this.devices.communitiesOf(socketId) ?? []) {
-      this.#untell(socketId, communityId);
-    }
-  }
-
-  #untell(socketId: string, communityId: string): void {
-    const community = this.view.get(communityId);
-    if (community !== undefined) this.view.leave(community, socketId);
-  }
-
-  resume(socketId: string, t: Instant): void {
-    this.t = t;
-    for (const communityId of this.devices.communitiesOf(socketId) ?? []) {
-      const community = this.view.get(communityId);
-      if (community?.active === true) this.view.await(community, socketId);
-    }
-  }
-
-  // Communities.
-
-  protected need(communityId: string): Told {
-    let told = this.told.get(communityId);
-    if (told === undefined) {
-      // The view may still have what is expected elsewhere of an earlier time.
-      told = new Told(communityId, this.view.get(communityId)?.shard ?? ++this.#indexes);
-      told.quietUntil = this.t.now + READY_TIMEOUT_MS;
-      this.told.set(communityId, told);
-      this.#byIndex.set(told.index, told);
-      if (this.#started) this.learn(told);
-    }
-    return told;
-  }
-
-  #free(told: Told | undefined): void {
-    if (told === undefined || told.joins.length > 0 || this.devices.hosts(told.id)) return;
-    told.local = false;
-    if (told.readUntil > this.t.now) return;
-    this.told.delete(told.id);
-    const community = this.view.get(told.id);
-    if (community?.active === true) this.view.deactivate(community);
-    this.onForget(told);
-    this.#byIndex.delete(told.index);
-  }
-
-  /** What the others have of a community is known now, or will not be soon. */
-  protected settle(told: Told, isKnown: boolean): void {
-    told.known = isKnown;
-    told.quiet = false;
-    for (const { socketId } of told.joins.splice(0)) this.#enter(told, socketId);
-    this.view.release(told.index);
-  }
-
-  /** Everybody here starts over with a new list. */
-  protected relist(told: Told): void {
-    const community = this.view.get(told.id);
-    for (const socketId of community?.sockets ?? []) {
-      this.view.await(community as Community, socketId);
-    }
-  }
-
-  #isComplete(told: Told | undefined): boolean {
-    return this.#ready && !this.isDegraded && told?.known === true;
-  }
-
-  /** Whether a device that is gone here would be known if it were elsewhere. */
-  #hearsAll(told: Told | undefined): boolean {
-    if (told === undefined) return true;
-    return told.known && !this.isDegraded && this.isUpToDate(told);
-  }
-
   // Messages.
 
   receive(data: unknown, t: Instant): void {
     this.t = t;
-    if (this.#closed || !this.#started) return;
+    if (this.phase !== 'running') return;
     const envelope = decodeMessage(data, this.#cluster, this.o.maxMessageBytes * 4);
     if (typeof envelope === 'string') {
       this.stats.faults[envelope]++;
@@ -538,7 +295,7 @@ export abstract class ToldNode implements Engine {
   // Time.
 
   nextTickAt(): number {
-    if (!this.#started || this.#closed) return Infinity;
+    if (this.phase !== 'running') return Infinity;
     let at = Math.min(
       this.membership.nextDue(),
       this.#beatAt,
@@ -550,10 +307,7 @@ export abstract class ToldNode implements Engine {
       this.#operations.nextDue(),
       this.ownDueAt(),
     );
-    for (const told of this.told.values()) {
-      const join = told.joins[0];
-      if (join !== undefined) at = Math.min(at, join.until);
-    }
+    at = Math.min(at, this.toldDueAt());
     if (this.view.hasWork || this.hasOwnWork) {
       at = this.#continuing ? -Infinity : Math.min(at, this.#lastFlush + this.o.flushMs);
     }
@@ -562,13 +316,13 @@ export abstract class ToldNode implements Engine {
 
   tick(t: Instant): void {
     this.t = t;
-    if (!this.#started || this.#closed) return;
+    if (this.phase !== 'running') return;
     this.membership.tick(t);
     this.devices.tick(t);
     this.view.expire(t.now);
     if (this.#discovery.tick(t)) for (const told of this.told.values()) this.learn(told);
     this.tickOwn(t);
-    this.#tickTold(t);
+    this.tickTold(t);
     this.#tickReady(t);
     const work = this.view.hasWork || this.hasOwnWork;
     if (work && (this.#continuing || t.now >= this.#lastFlush + this.o.flushMs)) {
@@ -590,19 +344,6 @@ export abstract class ToldNode implements Engine {
     this.#operations.tick(t);
   }
 
-  #tickTold(t: Instant): void {
-    for (const told of this.told.values()) {
-      while (told.joins.length > 0 && (told.joins[0] as PendingJoin).until <= t.now) {
-        this.#enter(told, (told.joins.shift() as PendingJoin).socketId);
-      }
-      if (told.quiet && t.now >= told.quietUntil) {
-        told.quiet = false;
-        this.view.release(told.index);
-      }
-      if (!told.local && told.readUntil <= t.now) this.#free(told);
-    }
-  }
-
   #tickReady(t: Instant): void {
     if (this.#ready) return;
     const done = this.isDiscovered && [...this.told.values()].every((told) => told.known);
@@ -614,53 +355,9 @@ export abstract class ToldNode implements Engine {
 
   // Reading.
 
-  isOnline(userId: string): boolean {
-    return this.view.isOnline(userId);
-  }
-
-  onlineUsers(communityId: string): readonly UserPresence[] {
-    return this.view.list(communityId);
-  }
-
-  user(userId: string): readonly UserPresence[] {
-    return this.view.user(userId);
-  }
-
-  localUsers(communityId: string | undefined): readonly UserPresence[] {
-    return this.view.localUsers(communityId);
-  }
-
   info(communityId: string): ListInfo {
-    const complete = this.#isComplete(this.told.get(communityId));
+    const complete = this.isComplete(this.told.get(communityId));
     return { communityId, complete, nodes: this.membership.size + 1 };
-  }
-
-  encodedList(communityId: string): EncodedUsers {
-    return this.view.encoded(communityId);
-  }
-
-  own(communityId: string, userId: string): UserPresence | null {
-    return this.view.own(communityId, userId);
-  }
-
-  userOf(socketId: string): string | undefined {
-    return this.devices.userOf(socketId);
-  }
-
-  socketsOf(userId: string, communityId: string): readonly string[] {
-    return this.devices.socketsOf(userId, communityId);
-  }
-
-  community(communityId: string): Community | undefined {
-    return this.view.get(communityId);
-  }
-
-  touch(communityId: string, t: Instant): void {
-    this.t = t;
-    if (this.#closed) return;
-    const told = this.need(communityId);
-    told.readUntil = t.now + READ_INTEREST_MS;
-    this.view.activate(communityId, told.index);
   }
 
   fetchUser(userId: string, t: Instant): number {

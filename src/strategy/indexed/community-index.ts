@@ -10,7 +10,7 @@ import {
 } from '../../core/entry.js';
 import { isVeiled, Owner, type Held } from '../../core/roster.js';
 import type { View } from '../../core/view.js';
-import type { Told } from '../told-node.js';
+import type { Told } from '../telling-node.js';
 import type { Contents, IndexChange, Publication } from './commands.js';
 
 export interface CommunityIndexHost {
