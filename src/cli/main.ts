@@ -6,6 +6,7 @@ import { httpUrl } from './api-client.js';
 import { demo } from './demo.js';
 import { FaultError, UsageError } from './errors.js';
 import { evict, explain, type EvictOptions } from './explain.js';
+import { replayFile, type ReplayOptions } from './replay.js';
 import { serve, type ServeOptions } from './serve.js';
 import { simulate, type SimulateOptions } from './simulate.js';
 
@@ -77,6 +78,9 @@ function serveCommand(): Command {
       flag('--log-level <level>', 'least level that is logged')
         .choices(['debug', 'info', 'warn', 'error', 'silent'])
         .default('info'),
+    )
+    .addOption(
+      flag('--record <file>', 'write what the core is given, for rollcall replay').argParser(text),
     )
     .addOption(
       flag('--linger-ms <ms>', 'how long a dropped device still counts')
@@ -168,6 +172,24 @@ function evictCommand(): Command {
     });
 }
 
+function replayCommand(): Command {
+  return new Command('replay')
+    .description('step a node through what serve --record wrote and show what it believed')
+    .argument('<file>', 'a recording')
+    .addOption(
+      flag('--until <seconds>', 'stop at this moment of the recording').argParser((value) => {
+        const seconds = Number(value);
+        if (value.trim() === '' || !(seconds >= 0)) {
+          throw new InvalidArgumentError('It must be a number of seconds.');
+        }
+        return seconds;
+      }),
+    )
+    .addOption(flag('--verbose', 'show messages between nodes, too'))
+    .allowExcessArguments(false)
+    .action((file: string, options: ReplayOptions) => replayFile(file, options));
+}
+
 function redisUrl(value: string): string {
   let protocol: string;
   try {
@@ -204,6 +226,7 @@ async function main(): Promise<void> {
     serveCommand(),
     demoCommand(),
     simulateCommand(),
+    replayCommand(),
     explainCommand(),
     evictCommand(),
   ];

@@ -18,6 +18,7 @@ import {
   type Strategy,
   type StrategyName,
 } from '../server/index.js';
+import { recorded } from '../strategy/index.js';
 import {
   insecureAuth,
   jwtAuth,
@@ -26,6 +27,7 @@ import {
   type Authenticator,
 } from './auth.js';
 import { FaultError, UsageError } from './errors.js';
+import { openRecording, type Recording } from './recording.js';
 import { connectRedis, type RedisAdapter, type RedisAdapterKind } from './redis.js';
 
 export interface ServeOptions {
@@ -41,6 +43,8 @@ export interface ServeOptions {
   readonly apiKey?: string;
   readonly corsOrigin?: readonly string[];
   readonly logLevel: string;
+  /** A file for what the core is given. */
+  readonly record?: string;
   readonly lingerMs: number;
   readonly heartbeatMs: number;
   readonly downAfterMs: number;
@@ -69,6 +73,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     adapterKind === 'memory' || options.redis === undefined
       ? undefined
       : await connectRedis(options.redis, adapterKind, logger);
+  const recording =
+    options.record === undefined ? undefined : await openRecording(options.record, logger);
   const isAllowed = originCheck(options);
   const http = createServer();
   const io = new Server(http, {
@@ -84,7 +90,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     ...(redis !== undefined && { adapter: redis.adapter }),
   });
   admitBy(io, authenticate);
-  const strategy = strategyFor(options, redis);
+  const strategy = strategyFor(options, redis, recording);
   const presence = createPresence(io, { ...presenceSettings, strategy });
   let draining = false;
   const api = createHttpApi(presence, { access: accessFor(options), isDraining: () => draining });
@@ -112,6 +118,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     await drain(io);
     await Promise.race([io.close(), pause(CLOSE_LIMIT_MS)]);
     await redis?.close();
+    await recording?.close();
     logger.info({ event: 'stopped' }, 'stopped');
     process.exit(0);
   };
@@ -155,6 +162,11 @@ function adapterFor(options: ServeOptions): RedisAdapterKind | 'memory' {
       `--strategy ${options.strategy} keeps its index in Redis and needs --redis URL, such as redis://127.0.0.1:6379`,
     );
   }
+  if (options.record !== undefined && options.strategy !== 'replicated') {
+    throw new UsageError(
+      `--record is for --strategy replicated, whose core can be replayed, not for ${options.strategy}`,
+    );
+  }
   const kind = options.adapter ?? (options.redis === undefined ? 'memory' : 'redis');
   if (kind === 'memory' && options.redis !== undefined) {
     throw new UsageError(
@@ -171,8 +183,13 @@ function isIndexed(strategy: StrategyName): strategy is 'dual-write' | 'redis' {
   return strategy === 'dual-write' || strategy === 'redis';
 }
 
-function strategyFor(options: ServeOptions, redis: RedisAdapter | undefined): Strategy {
+function strategyFor(
+  options: ServeOptions,
+  redis: RedisAdapter | undefined,
+  recording: Recording | undefined,
+): Strategy {
   const { strategy } = options;
+  if (recording !== undefined) return recorded(recording.write);
   if (!isIndexed(strategy)) return strategy === 'on-demand' ? onDemand() : replicated();
   const client = redis?.client;
   return strategy === 'dual-write' ? dualWrite({ redis: client }) : redisOnly({ redis: client });

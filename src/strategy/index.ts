@@ -10,3 +10,4 @@ export { usersIn } from './indexed/contents.js';
 export { IndexedNode } from './indexed/indexed-node.js';
 export { onDemand, type OnDemandOptions } from './on-demand/on-demand.js';
 export { replicated } from './replicated.js';
+export { recorded, RecordingError, replay, type Step } from './recording.js';
