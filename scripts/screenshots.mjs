@@ -7,7 +7,7 @@ import { provision } from './provision.mjs';
 import { root } from './run.mjs';
 
 const SHOTS = [
-  { name: 'demo', width: 1280, height: 900, colorScheme: 'light' },
+  { name: 'demo', width: 1280, height: 900, colorScheme: 'light', cluster: 'demo-cluster' },
   { name: 'demo-dark', width: 1280, height: 900, colorScheme: 'dark' },
   { name: 'demo-phone', width: 390, height: 844, colorScheme: 'light' },
 ];
@@ -56,7 +56,29 @@ function address(child) {
   });
 }
 
-async function picture(url, { name, width, height, colorScheme }) {
+/** A cut that has healed, in the middle of a crowd. */
+async function clusterPicture(page, name) {
+  const section = page.locator('.cluster');
+  const button = (text) => section.getByRole('button', { name: text, exact: true });
+  await button('Join storm: 300 at once').click();
+  await section.getByText('300 of 300 simulated users connected').waitFor();
+  await page.waitForTimeout(4000);
+  await button('Cut off C').click();
+  await section.getByText('A sees it down').waitFor();
+  await page.waitForTimeout(3000);
+  await button('Heal C').click();
+  await page.waitForTimeout(4000);
+  await button('Pause B').click();
+  await section.getByText('A sees it suspect').waitFor();
+  const { y, height } = await section.boundingBox();
+  const { width } = page.viewportSize();
+  const top = (await page.evaluate('scrollY')) + y - 20;
+  const clip = { x: 0, y: top, width, height: height + 40 };
+  await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true, clip });
+  console.error(`docs/images/${name}.png`);
+}
+
+async function picture(url, { name, width, height, colorScheme, cluster }) {
   const page = await browser.newPage({
     viewport: { width, height },
     colorScheme,
@@ -84,7 +106,12 @@ async function picture(url, { name, width, height, colorScheme }) {
     .getByLabel('Message')
     .fill('On my way');
   await column(last).locator('.typing').waitFor();
-  await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
+  await page.evaluate('scrollTo(0, 0)');
+  // The first screen ends with the columns.
+  const main = await page.locator('main').boundingBox();
+  const clip = { x: 0, y: 0, width, height: Math.ceil(main.y + main.height + 20) };
+  await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true, clip });
   console.error(`docs/images/${name}.png`);
+  if (cluster !== undefined) await clusterPicture(page, cluster);
   await page.close();
 }

@@ -68,6 +68,7 @@ function serveCommand(): Command {
       flag('--jwt-public-key <pem>', 'public key of the tokens: PEM text or the path of a file'),
     )
     .addOption(flag('--api-key <key>', 'key for the HTTP API').argParser(text))
+    .addOption(flag('--dashboard', 'serve a live view of the cluster at /dashboard'))
     .addOption(
       flag(
         '--cors-origin <origins>',

@@ -41,6 +41,7 @@ export interface ServeOptions {
   readonly jwtSecret?: string;
   readonly jwtPublicKey?: string;
   readonly apiKey?: string;
+  readonly dashboard?: boolean;
   readonly corsOrigin?: readonly string[];
   readonly logLevel: string;
   /** A file for what the core is given. */
@@ -64,6 +65,11 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Runs one node until it is told to stop. */
 export async function serve(options: ServeOptions): Promise<void> {
+  if (options.dashboard === true && accessFor(options) === 'closed') {
+    throw new UsageError(
+      '--dashboard shows the cluster to whoever has the key and needs --api-key',
+    );
+  }
   const authenticate = authenticatorFor(options);
   const adapterKind = adapterFor(options);
   const logger = pino({ level: options.logLevel, base: { name: 'rollcall' } }, pino.destination(2));
@@ -92,10 +98,13 @@ export async function serve(options: ServeOptions): Promise<void> {
   admitBy(io, authenticate);
   const strategy = strategyFor(options, redis, recording);
   const presence = createPresence(io, { ...presenceSettings, strategy });
+  const access = accessFor(options);
+  const dashboard =
+    access !== 'closed' && options.dashboard === true ? presence.dashboard({ access }) : undefined;
   let draining = false;
-  const api = createHttpApi(presence, { access: accessFor(options), isDraining: () => draining });
+  const api = createHttpApi(presence, { access, isDraining: () => draining });
   http.prependListener('request', (request, response) => {
-    if (api(request, response)) return;
+    if (api(request, response) || dashboard?.(request, response) === true) return;
     const path = request.url ?? '/';
     if (path.startsWith('/socket.io/')) return;
     sendJson(

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { handlePage, type PageServer } from './page-server.js';
+import { handlePage, type PageServer, type PageSource } from './page-server.js';
+import { Crowd, EMPTY_CROWD, type CrowdState } from './crowd.js';
 import { NodeKeeper } from './node-keeper.js';
 
 /** Something outside the demo is in its way; the message says what, and what to do. */
@@ -36,10 +37,15 @@ const LAST_PORT = 3020;
  */
 export async function startDemo(options: DemoOptions): Promise<Demo> {
   const keeper = new NodeKeeper(['A', 'B', 'C'], options.log);
-  const page = pageServer(keeper);
+  let crowdState: CrowdState = EMPTY_CROWD;
+  const crowd = new Crowd((state) => {
+    crowdState = state;
+  }, options.log);
+  const page = pageServer({ keeper, crowd, crowdState: () => crowdState });
   const http = createServer(page.handle);
   const stop = async (): Promise<void> => {
     page.close();
+    crowd.stop();
     http.close();
     http.closeAllConnections();
     await keeper.stop();
@@ -59,9 +65,9 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
   };
 }
 
-function pageServer(keeper: NodeKeeper): PageServer {
+function pageServer(source: PageSource): PageServer {
   try {
-    return handlePage(keeper);
+    return handlePage(source);
   } catch {
     throw new DemoFault('the page has not been built; run "npm run build" first');
   }

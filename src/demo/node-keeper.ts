@@ -1,16 +1,19 @@
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { setupPrimary } from '@socket.io/cluster-adapter';
+import type { NodeReport } from '../server/index.js';
+import { Medium } from './medium.js';
 
 /**
- * Keeps the demo's nodes: forks them, kills them and starts them again, each on the port it had. The
- * deaths are real, so what the page shows is what a crashed server would do.
+ * Keeps the demo's nodes: forks them, kills, pauses and cuts them off, and starts them again, each on
+ * the port it had. All of it is real, so what the page shows is what servers in trouble would do.
  */
 
 export interface KeptNode {
   readonly name: string;
-  readonly state: 'starting' | 'up' | 'down';
+  readonly state: 'starting' | 'up' | 'paused' | 'down';
+  /** The other nodes do not hear it, nor it them. */
+  readonly isCutOff: boolean;
   /** Where it serves; kept over restarts. */
   readonly url: string | undefined;
   readonly pid: number | undefined;
@@ -22,6 +25,19 @@ export interface ServingMessage {
   readonly port: number;
 }
 
+/** What a node tells the primary of itself from time to time. */
+export interface ReportMessage {
+  readonly kind: 'rollcall:report';
+  readonly report: NodeReport;
+}
+
+/** What a node last said of itself, and when, in ms of the primary's monotonic clock. */
+export interface KeptReport {
+  readonly name: string;
+  readonly report: NodeReport;
+  readonly at: number;
+}
+
 /** How long nodes may take to leave in order before they are killed. */
 const LEAVE_MS = 3000;
 
@@ -29,13 +45,21 @@ export class NodeKeeper {
   readonly #log: (line: string) => void;
   readonly #nodes = new Map<string, KeptNode>();
   readonly #workers = new Map<string, Worker>();
+  readonly #reports = new Map<string, KeptReport>();
+  readonly #medium: Medium;
   readonly #listeners = new Set<() => void>();
   #stopping = false;
 
   constructor(names: readonly string[], log: (line: string) => void) {
     this.#log = log;
     for (const name of names) {
-      this.#nodes.set(name, { name, state: 'down', url: undefined, pid: undefined });
+      this.#nodes.set(name, {
+        name,
+        state: 'down',
+        isCutOff: false,
+        url: undefined,
+        pid: undefined,
+      });
     }
     cluster.setupPrimary({
       exec: fileURLToPath(new URL('./node.js', import.meta.url)),
@@ -43,11 +67,15 @@ export class NodeKeeper {
       // What JavaScript engine flags this process has are its own.
       execArgv: [],
     });
-    setupPrimary();
+    this.#medium = new Medium();
   }
 
   get nodes(): readonly KeptNode[] {
     return [...this.#nodes.values()];
+  }
+
+  get reports(): readonly KeptReport[] {
+    return [...this.#reports.values()];
   }
 
   has(name: string): boolean {
@@ -74,7 +102,10 @@ export class NodeKeeper {
     this.#workers.set(name, worker);
     this.#change(name, { state: 'starting', pid: worker.process.pid });
     await new Promise<void>((resolve, reject) => {
-      worker.on('message', (message: ServingMessage) => {
+      worker.on('message', (message: ServingMessage | ReportMessage) => {
+        if (message?.kind === 'rollcall:report') {
+          this.#reports.set(name, { name, report: message.report, at: performance.now() });
+        }
         if (message?.kind !== 'rollcall:serving') return;
         this.#change(name, { state: 'up', url: `http://127.0.0.1:${message.port}` });
         resolve();
@@ -82,7 +113,9 @@ export class NodeKeeper {
       worker.on('error', reject);
       worker.once('exit', (code, signal) => {
         this.#workers.delete(name);
-        this.#change(name, { state: 'down', pid: undefined });
+        this.#reports.delete(name);
+        this.#medium.connect(worker);
+        this.#change(name, { state: 'down', isCutOff: false, pid: undefined });
         if (!this.#stopping) this.#log(`node ${name} has ended (${signal ?? `code ${code}`})`);
         reject(new Error(`node ${name} ended before it served (${signal ?? `code ${code}`})`));
       });
@@ -95,6 +128,23 @@ export class NodeKeeper {
     this.#workers.get(name)?.process.kill('SIGKILL');
   }
 
+  /** Stops a node where it stands, as an overloaded or swapping machine would, or lets it go on. */
+  pause(name: string, isPaused: boolean): void {
+    const from = isPaused ? 'up' : 'paused';
+    if (this.#nodes.get(name)?.state !== from) return;
+    this.#workers.get(name)?.process.kill(isPaused ? 'SIGSTOP' : 'SIGCONT');
+    this.#change(name, { state: isPaused ? 'paused' : 'up' });
+  }
+
+  /** Drops what a node and the others tell each other, as a broken network would, or carries it again. */
+  cutOff(name: string, isCutOff: boolean): void {
+    const worker = this.#workers.get(name);
+    if (worker === undefined) return;
+    if (isCutOff) this.#medium.cutOff(worker);
+    else this.#medium.connect(worker);
+    this.#change(name, { isCutOff });
+  }
+
   /** Lets all nodes leave in order; kills those that do not. Resolves when all are gone. */
   async stop(): Promise<void> {
     this.#stopping = true;
@@ -104,6 +154,7 @@ export class NodeKeeper {
     await Promise.all(
       [...this.#workers.values()].map(async (worker) => {
         const gone = once(worker, 'exit');
+        worker.process.kill('SIGCONT');
         worker.process.kill('SIGTERM');
         await gone;
       }),

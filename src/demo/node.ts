@@ -6,9 +6,11 @@ import { Server } from 'socket.io';
 import { createPresence, type PresenceIdentity } from '../server/index.js';
 import { handRolledMap } from './hand-rolled-map.js';
 import { isLoopbackOrigin } from './loopback.js';
-import type { ServingMessage } from './node-keeper.js';
+import type { ReportMessage, ServingMessage } from './node-keeper.js';
 
-const COMMUNITY = 'team';
+const COMMUNITIES = new Set(['team', 'guild']);
+/** How often it tells the primary how it is. */
+const REPORT_MS = 500;
 const name = process.env['ROLLCALL_DEMO_NODE'] ?? '?';
 const port = Number(process.env['ROLLCALL_DEMO_PORT'] ?? 0);
 
@@ -24,7 +26,7 @@ const presence = createPresence(io, {
   nodeName: name,
   // Everybody is who they say they are: this is a demo on one machine.
   identify: (socket) => socket.handshake.auth as PresenceIdentity,
-  authorize: (_identity, communityId) => communityId === COMMUNITY,
+  authorize: (_identity, communityId) => COMMUNITIES.has(communityId),
   // Quicker than the defaults, so that a death is seen without waiting long.
   heartbeatMs: 300,
   downAfterMs: 1500,
@@ -32,10 +34,16 @@ const presence = createPresence(io, {
 });
 handRolledMap(io.of('/hand-rolled'));
 
+const reporter = setInterval(() => {
+  const message: ReportMessage = { kind: 'rollcall:report', report: presence.report() };
+  process.send?.(message);
+}, REPORT_MS);
+
 let stopping = false;
 process.on('SIGTERM', () => {
   if (stopping) return;
   stopping = true;
+  clearInterval(reporter);
   void (async () => {
     await presence.close();
     await io.close();

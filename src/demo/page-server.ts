@@ -1,14 +1,20 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { extname, join, relative, sep } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { readPage } from '../server/page-files.js';
+import type { Crowd, CrowdState } from './crowd.js';
 import { isLoopbackHost, isLoopbackOrigin } from './loopback.js';
 import type { NodeKeeper } from './node-keeper.js';
 
 /**
- * Serves the page and what it needs of the primary: `GET /nodes` streams the state of the nodes
- * (server-sent events), `POST /nodes/<name>/kill` and `/start` do what they say.
+ * Serves the page and what it needs of the primary: `GET /nodes` streams the state of the nodes, and
+ * as `live` events what they report (server-sent events). `POST /nodes/<name>/<verb>` and
+ * `POST /crowd/<verb>` do what they say.
  */
+
+export interface PageSource {
+  readonly keeper: NodeKeeper;
+  readonly crowd: Crowd;
+  readonly crowdState: () => CrowdState;
+}
 
 export interface PageServer {
   readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
@@ -16,12 +22,11 @@ export interface PageServer {
   readonly close: () => void;
 }
 
-const TYPES: Readonly<Record<string, string>> = {
-  '.html': 'text/html; charset=utf-8',
-  '.js': 'text/javascript; charset=utf-8',
-  '.css': 'text/css; charset=utf-8',
-  '.svg': 'image/svg+xml',
-};
+const LIVE_MS = 500;
+/** How many come, and how many in a second. */
+const CROWD = { add: [1000, 1000], storm: [300, 6000] } as const;
+
+type NodeVerb = 'kill' | 'start' | 'pause' | 'resume' | 'cut' | 'heal';
 
 const HEADERS = {
   'Cache-Control': 'no-store',
@@ -31,13 +36,23 @@ const HEADERS = {
 };
 
 /** @throws when the page has not been built. */
-export function handlePage(keeper: NodeKeeper): PageServer {
+export function handlePage({ keeper, crowd, crowdState }: PageSource): PageServer {
   const files = readPage();
   const streams = new Set<ServerResponse>();
   const state = (): string => `data: ${JSON.stringify(keeper.nodes)}\n\n`;
+  const live = (): string => {
+    const now = performance.now();
+    const reports = keeper.reports.map(({ at, ...kept }) => ({ ...kept, ageMs: now - at }));
+    return `event: live\ndata: ${JSON.stringify({ reports, crowd: crowdState() })}\n\n`;
+  };
   const unwatch = keeper.watch(() => {
     for (const stream of streams) stream.write(state());
   });
+  const ticker = setInterval(() => {
+    if (streams.size === 0) return;
+    const text = live();
+    for (const stream of streams) stream.write(text);
+  }, LIVE_MS);
 
   const stream = (response: ServerResponse): void => {
     response.writeHead(200, { ...HEADERS, 'Content-Type': 'text/event-stream' });
@@ -46,11 +61,37 @@ export function handlePage(keeper: NodeKeeper): PageServer {
     response.once('close', () => streams.delete(response));
   };
 
-  const command = (name: string, verb: string, response: ServerResponse): void => {
-    if (verb === 'kill') keeper.kill(name);
-    // The keeper reports a failed start itself, and the node stays down.
-    else keeper.startNode(name).catch(() => {});
-    response.writeHead(202, HEADERS).end();
+  const command = (name: string, verb: NodeVerb): void => {
+    switch (verb) {
+      case 'kill':
+        return keeper.kill(name);
+      case 'start':
+        // The keeper reports a failed start itself, and the node stays down.
+        return void keeper.startNode(name).catch(() => {});
+      case 'pause':
+      case 'resume':
+        return keeper.pause(name, verb === 'pause');
+      case 'cut':
+      case 'heal':
+        return keeper.cutOff(name, verb === 'cut');
+    }
+  };
+
+  const orderCrowd = (verb: 'add' | 'storm' | 'clear'): void => {
+    if (verb === 'clear') return crowd.clear();
+    const urls = keeper.nodes.flatMap(({ url }) => url ?? []);
+    const [count, perSecond] = CROWD[verb];
+    crowd.add(count, perSecond, urls);
+  };
+
+  /** What a POST to this path does, or undefined where it does nothing. */
+  const actionOf = (path: string): (() => void) | undefined => {
+    const [, name, verb] =
+      /^\/nodes\/([^/]+)\/(kill|start|pause|resume|cut|heal)$/.exec(path) ?? [];
+    if (name !== undefined && keeper.has(name)) return () => command(name, verb as NodeVerb);
+    const [, order] = /^\/crowd\/(add|storm|clear)$/.exec(path) ?? [];
+    if (order !== undefined) return () => orderCrowd(order as 'add' | 'storm' | 'clear');
+    return undefined;
   };
 
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
@@ -60,10 +101,14 @@ export function handlePage(keeper: NodeKeeper): PageServer {
       response.writeHead(403, HEADERS).end('this page is for this machine only\n');
       return;
     }
-    const [, name, verb] = /^\/nodes\/([^/]+)\/(kill|start)$/.exec(path) ?? [];
-    if (name !== undefined && verb !== undefined && keeper.has(name)) {
-      if (request.method === 'POST') command(name, verb, response);
-      else response.writeHead(405, { ...HEADERS, Allow: 'POST' }).end();
+    const action = actionOf(path);
+    if (action !== undefined) {
+      if (request.method === 'POST') {
+        action();
+        response.writeHead(202, HEADERS).end();
+      } else {
+        response.writeHead(405, { ...HEADERS, Allow: 'POST' }).end();
+      }
       return;
     }
     if (request.method !== 'GET' && request.method !== 'HEAD') {
@@ -86,23 +131,9 @@ export function handlePage(keeper: NodeKeeper): PageServer {
   return {
     handle,
     close: () => {
+      clearInterval(ticker);
       unwatch();
       for (const response of streams) response.end();
     },
   };
-}
-
-/** The built page, whole in memory: it is small, and nothing but these files can be asked for. */
-function readPage(): Map<string, { readonly type: string; readonly body: Buffer }> {
-  const folder = fileURLToPath(new URL('../web/', import.meta.url));
-  const files = new Map<string, { type: string; body: Buffer }>();
-  for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
-    if (!entry.isFile()) continue;
-    const file = join(entry.parentPath, entry.name);
-    const path = '/' + relative(folder, file).split(sep).join('/');
-    const type = TYPES[extname(file)] ?? 'application/octet-stream';
-    files.set(path, { type, body: readFileSync(file) });
-  }
-  if (!files.has('/index.html')) throw new Error('no index.html');
-  return files;
 }

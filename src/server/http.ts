@@ -1,7 +1,8 @@
-import { timingSafeEqual, createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Presence } from './presence.js';
+import { hasKey, type Access } from './access.js';
 import { PresenceError } from './errors.js';
+import { failure, sendJson, type Answer } from './json.js';
 
 /**
  * The HTTP API over a node's presence, as a plain Node request handler: health, metrics, and for
@@ -10,18 +11,13 @@ import { PresenceError } from './errors.js';
 
 export interface HttpApiOptions {
   /** Who may read `/api`: a bearer key, everybody (`open`), or nobody. */
-  readonly access: { readonly key: string } | 'open' | 'closed';
+  readonly access: Access;
   /** Answers 503 at `/healthz` while this is true, so that a load balancer looks elsewhere. */
   readonly isDraining?: () => boolean;
 }
 
 /** Answers the requests that are for it; gives false for any other, which it leaves alone. */
 export type HttpApi = (request: IncomingMessage, response: ServerResponse) => boolean;
-
-interface Answer {
-  readonly status: number;
-  readonly body: object;
-}
 
 export function createHttpApi(presence: Presence, options: HttpApiOptions): HttpApi {
   return (request, response) => {
@@ -56,21 +52,6 @@ export function createHttpApi(presence: Presence, options: HttpApiOptions): Http
   };
 }
 
-export function sendJson(response: ServerResponse, { status, body }: Answer): void {
-  const text = JSON.stringify(body);
-  response.writeHead(status, {
-    'Content-Type': 'application/json; charset=utf-8',
-    'Content-Length': Buffer.byteLength(text),
-    'Cache-Control': 'no-store',
-    'X-Content-Type-Options': 'nosniff',
-  });
-  response.end(text);
-}
-
-export function failure(status: number, code: string, message: string): Answer {
-  return { status, body: { error: { code, message } } };
-}
-
 function health(presence: Presence, draining: boolean): Answer {
   const ready = presence.isReady() && !draining;
   const status = draining ? 'draining' : ready ? 'ready' : 'starting';
@@ -96,9 +77,7 @@ function refuse(request: IncomingMessage, { access }: HttpApiOptions): Answer | 
   if (access === 'closed') {
     return failure(401, 'UNAUTHORIZED', 'this node has no API key; start it with --api-key');
   }
-  const given = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-  if (timingSafeEqual(digest(given), digest(access.key))) return undefined;
+  if (hasKey(request, access.key)) return undefined;
   return failure(401, 'UNAUTHORIZED', 'send the API key as "Authorization: Bearer <key>"');
 }
 

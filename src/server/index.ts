@@ -7,7 +7,10 @@ export {
   type PresenceOptions,
 } from './options.js';
 export { DEFAULT_LIMITS, type PresenceLimits } from './limits.js';
-export { createHttpApi, failure, sendJson, type HttpApi, type HttpApiOptions } from './http.js';
+export { createHttpApi, type HttpApi, type HttpApiOptions } from './http.js';
+export { failure, sendJson, type Answer } from './json.js';
+export type { Access } from './access.js';
+export type { Dashboard, DashboardOptions } from './dashboard.js';
 export { checkIdentity } from './sockets.js';
 export { PresenceError, type PresenceErrorCode } from './errors.js';
 export type { PresenceClientToServerEvents, PresenceServerToClientEvents } from './events.js';

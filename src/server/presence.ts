@@ -19,6 +19,7 @@ import {
   type UserPresence,
 } from '../core/index.js';
 import { socketIoTransport } from '../transport/index.js';
+import { createDashboard, type Dashboard, type DashboardOptions } from './dashboard.js';
 import { Driver, type LocalEffect } from './driver.js';
 import { FanOut } from './fan-out.js';
 import { PresenceError } from './errors.js';
@@ -97,6 +98,13 @@ export interface Presence {
   readonly report: () => NodeReport;
   /** The reports of all nodes, for a live view. Waits up to 700 ms for those that do not answer. */
   readonly fetchReports: () => Promise<ClusterReport>;
+  /**
+   * A live view of the cluster for a browser, read-only, as a handler or middleware for the
+   * application's own HTTP server.
+   *
+   * @throws PresenceError with code INVALID_OPTION when an option is not what it should be.
+   */
+  readonly dashboard: (options: DashboardOptions) => Dashboard;
   /** The nodes of the cluster as this one sees them, itself first. */
   readonly nodes: () => readonly NodeView[];
   readonly on: <E extends keyof PresenceEvents>(
@@ -481,6 +489,7 @@ export function createPresence<S extends Socket = Socket>(
       const done = await request((t) => node.survey(t));
       return (done as Extract<LocalEffect, { kind: 'surveyed' }>).report;
     },
+    dashboard: (given) => createDashboard(presence.fetchReports, given),
     evict,
     revoke: (userId, communityId) => evict({ userId, communityId, reason: 'revoked' }),
     nodes: () => node.nodes(performance.now()),

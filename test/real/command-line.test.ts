@@ -48,6 +48,12 @@ describe('wrong usage ends with code 2 and one sentence', () => {
     ],
     ['a URL that is none', [...insecure, '--redis', 'localhost'], {}, /redis:\/\/127/],
     ['a URL of the web', [...insecure, '--redis', 'http://127.0.0.1'], {}, /redis:\/\/127/],
+    [
+      'a dashboard for nobody',
+      ['serve', '--jwt-secret', 's', '--dashboard'],
+      {},
+      /--dashboard .*needs --api-key/,
+    ],
     ['no key at all', ['serve'], {}, /--jwt-secret or --jwt-public-key/],
     ['an empty secret', ['serve', '--jwt-secret', ' '], {}, /--jwt-secret must not be empty/],
     ['two keys', ['serve', '--jwt-secret', 'a', '--jwt-public-key', 'b'], {}, /not both/],

@@ -7,7 +7,7 @@ const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 /** A node as the demo tells the page. */
 export interface DemoNode {
   readonly name: string;
-  readonly state: 'starting' | 'up' | 'down';
+  readonly state: 'starting' | 'up' | 'paused' | 'down';
   readonly url?: string;
   readonly pid?: number;
 }
@@ -50,7 +50,10 @@ export class DemoProcess extends NodeProcess {
     }
   }
 
-  async command(name: string, verb: 'kill' | 'start'): Promise<void> {
+  async command(
+    name: string,
+    verb: 'kill' | 'start' | 'pause' | 'resume' | 'cut' | 'heal',
+  ): Promise<void> {
     await fetch(`${this.url}/nodes/${name}/${verb}`, { method: 'POST' });
   }
 }

@@ -1,13 +1,18 @@
-import { useState, type ReactNode } from 'react';
+import { useCallback, useState, type ReactNode } from 'react';
 import { useCluster } from './cluster.js';
+import { ClusterSection } from './cluster-section.js';
 import { Column } from './column.js';
+import type { Device } from './device.js';
 import { PEOPLE } from './people.js';
+import { Workspace } from './workspace.js';
 
 export function App(): ReactNode {
   const { nodes, reachable } = useCluster();
   // The browsers open one after the other, as people do: that is what the map gets wrong first.
   const [opened, setOpened] = useState(0);
   const [shown, setShown] = useState(0);
+  const [first, setFirst] = useState<Device>();
+  const ignore = useCallback(() => {}, []);
   return (
     <>
       <header>
@@ -61,11 +66,14 @@ export function App(): ReactNode {
             phoneNode={nodes[(index + 1) % nodes.length] ?? node}
             person={PEOPLE[index % PEOPLE.length] ?? 'Ada'}
             mayOpen={opened >= index}
+            onLaptop={index === 0 ? setFirst : ignore}
             onListed={() => setOpened((now) => Math.max(now, index + 1))}
             isShown={index === shown}
           />
         ))}
       </main>
+      <ClusterSection />
+      <Workspace device={first} who={PEOPLE[0]} />
     </>
   );
 }

@@ -1,9 +1,11 @@
 import { useSyncExternalStore } from 'react';
+import { History, type AgedReport, type LiveNode } from './live/history.js';
 
 /** A node as the demo's primary sees it. */
 export interface ClusterNode {
   readonly name: string;
-  readonly state: 'starting' | 'up' | 'down';
+  readonly state: 'starting' | 'up' | 'paused' | 'down';
+  readonly isCutOff?: boolean;
   readonly url?: string;
   readonly pid?: number;
 }
@@ -38,7 +40,31 @@ export function useCluster(): Cluster {
   return useSyncExternalStore(subscribe, () => cluster);
 }
 
-/** Asks the primary to kill a node, or to start it again. */
-export async function commandNode(name: string, verb: 'kill' | 'start'): Promise<void> {
-  await fetch(`/nodes/${name}/${verb}`, { method: 'POST' }).catch(() => undefined);
+/** What the nodes report, and the simulated users. */
+export interface Live {
+  readonly live: readonly LiveNode[];
+  readonly crowd: { readonly size: number; readonly connected: number };
+}
+
+interface LiveMessage {
+  readonly reports: readonly AgedReport[];
+  readonly crowd: Live['crowd'];
+}
+
+const history = new History();
+let live: Live = { live: [], crowd: { size: 0, connected: 0 } };
+stream.addEventListener('live', ({ data }: MessageEvent<string>) => {
+  const { reports, crowd } = JSON.parse(data) as LiveMessage;
+  live = { live: history.add(reports, performance.now()), crowd };
+  for (const listener of listeners) listener();
+});
+
+/** The cluster as its nodes report it, live. */
+export function useLive(): Live {
+  return useSyncExternalStore(subscribe, () => live);
+}
+
+/** Asks the primary to do something. */
+export function command(path: string): void {
+  void fetch(path, { method: 'POST' }).catch(() => undefined);
 }

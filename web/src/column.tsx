@@ -1,6 +1,6 @@
 import { useEffect, useId, useRef, useState, type ReactNode } from 'react';
 import { PresenceProvider, usePresenceStatus } from '../../src/react/index.js';
-import { commandNode, type ClusterNode } from './cluster.js';
+import { command, type ClusterNode } from './cluster.js';
 import { Connection } from './connection.js';
 import { Controls } from './controls.js';
 import { Device, type DeviceKind } from './device.js';
@@ -18,20 +18,26 @@ interface ColumnProps {
   readonly mayOpen: boolean;
   /** Called when the browser has its first lists. */
   readonly onListed: () => void;
+  /** Called when the laptop is opened or closed. */
+  readonly onLaptop: (device: Device | undefined) => void;
   /** On a narrow screen only one column shows. */
   readonly isShown: boolean;
 }
 
 /** One node, and the browser of somebody who is connected to it. */
 export function Column(props: ColumnProps): ReactNode {
-  const { node, phoneNode, person, mayOpen, onListed, isShown } = props;
+  const { node, phoneNode, person, mayOpen, onListed, onLaptop, isShown } = props;
   const heading = useId();
   const [name, setName] = useState(person);
   const [laptop, setLaptop] = useState<Device>();
   const [phone, setPhone] = useState<Device>();
 
   const open = (kind: DeviceKind, on: ClusterNode): Device | undefined =>
-    on.url === undefined ? undefined : new Device(on.url, name, kind, `${kind} of ${node.name}`);
+    on.url === undefined
+      ? undefined
+      : new Device(on.url, name, kind, `${kind} of ${node.name}`, on.name);
+
+  useEffect(() => onLaptop(laptop), [laptop, onLaptop]);
 
   const hasOpened = useRef(false);
   useEffect(() => {
@@ -133,7 +139,7 @@ function NodeHead({ node, heading }: { node: ClusterNode; heading: string }): Re
         {node.state === 'up' ? `up, pid ${node.pid}` : node.state}
       </span>
       {node.state === 'down' ? (
-        <button type="button" onClick={() => void commandNode(node.name, 'start')}>
+        <button type="button" onClick={() => command(`/nodes/${node.name}/start`)}>
           Start node {node.name}
         </button>
       ) : (
@@ -141,7 +147,7 @@ function NodeHead({ node, heading }: { node: ClusterNode; heading: string }): Re
           type="button"
           className="danger"
           disabled={node.state === 'starting'}
-          onClick={() => void commandNode(node.name, 'kill')}
+          onClick={() => command(`/nodes/${node.name}/kill`)}
         >
           Kill node {node.name}
         </button>

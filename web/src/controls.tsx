@@ -1,7 +1,7 @@
 import type { ReactNode } from 'react';
 import type { SettableStatus } from '../../src/client/index.js';
 import { useSelf } from '../../src/react/index.js';
-import { BOARDS } from './people.js';
+import { COMMUNITIES } from './people.js';
 
 const STATUSES: readonly SettableStatus[] = ['active', 'idle', 'busy', 'invisible'];
 
@@ -28,8 +28,12 @@ export function Controls(): ReactNode {
           onChange={(event) => void setBoard(event.target.value || null)}
         >
           <option value="">none</option>
-          {BOARDS.map((each) => (
-            <option key={each}>{each}</option>
+          {COMMUNITIES.map(({ id, name, boards }) => (
+            <optgroup key={id} label={name}>
+              {boards.map((each) => (
+                <option key={each}>{each}</option>
+              ))}
+            </optgroup>
           ))}
         </select>
       </label>

@@ -6,7 +6,7 @@ import {
 } from '../../src/client/index.js';
 import { createEventLog, type EventLog } from './event-log.js';
 import { createHandRolledList, type HandRolledList } from './hand-rolled-list.js';
-import { userIdOf } from './people.js';
+import { GUILD, userIdOf } from './people.js';
 
 export const COMMUNITY = 'team';
 
@@ -15,17 +15,23 @@ export type Info = { readonly name: string };
 export type Meta = { readonly kind: DeviceKind };
 export type DeviceKind = 'laptop' | 'phone';
 
+/** All that are open in this page. */
+export const openDevices = new Set<Device>();
+
 /** One tab or phone of somebody: a connection to one node, for rollcall and for the hand-rolled map. */
 export class Device {
   readonly userId: string;
   readonly client: PresenceClient<Info, Meta>;
   readonly handRolled: HandRolledList;
   readonly log: EventLog;
+  /** Where its views are told on the timeline; a phone shows none. */
+  readonly lane: string | undefined;
   readonly #manager: Manager;
   readonly #sockets: readonly Socket[];
 
   /** The key names the device in this tab: after a reload of the page it is the same. */
-  constructor(url: string, name: string, kind: DeviceKind, key: string) {
+  constructor(url: string, name: string, kind: DeviceKind, key: string, nodeName: string) {
+    this.lane = kind === 'laptop' ? `${name.trim()} on ${nodeName}` : undefined;
     this.userId = userIdOf(name);
     const user = { userId: this.userId, name: name.trim() };
     const device = createPresenceDevice({ key });
@@ -41,10 +47,12 @@ export class Device {
     this.#sockets = [socket, handRolled];
     this.client = createPresenceClient<Info, Meta>(socket, { device, userId: this.userId });
     this.handRolled = createHandRolledList(handRolled);
-    this.log = createEventLog(socket, handRolled);
+    this.log = createEventLog(socket, handRolled, COMMUNITY);
     void this.client.setMeta({ kind });
     // In the community for as long as the device is there, whatever the page shows of it.
     this.client.community(COMMUNITY).subscribe(() => {});
+    if (GUILD.includes(user.name)) this.client.community('guild').subscribe(() => {});
+    openDevices.add(this);
     for (const each of this.#sockets) each.connect();
   }
 
@@ -63,6 +71,7 @@ export class Device {
   }
 
   close(): void {
+    openDevices.delete(this);
     this.client.close();
     for (const each of this.#sockets) each.off().disconnect();
   }

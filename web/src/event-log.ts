@@ -17,7 +17,15 @@ export interface EventLog {
 
 const SHOWN = 6;
 
-export function createEventLog(socket: Socket, handRolled: Socket): EventLog {
+type InCommunity = { readonly communityId: string };
+type ListInfo = InCommunity & { readonly complete: boolean };
+type Told = InCommunity & { readonly userPresence: UserPresence };
+
+export function createEventLog(
+  socket: Socket,
+  handRolled: Socket,
+  shownCommunity: string,
+): EventLog {
   let events: readonly LoggedEvent[] = [];
   let count = 0;
   const names = new Map<string, string>();
@@ -32,19 +40,25 @@ export function createEventLog(socket: Socket, handRolled: Socket): EventLog {
     return known;
   };
 
-  socket.on('globalPresenceSync', (users: UserPresence[], { complete }: { complete: boolean }) => {
+  // Of the community that the columns show.
+  const isShown = ({ communityId }: InCommunity): boolean => communityId === shownCommunity;
+  socket.on('globalPresenceSync', (users: UserPresence[], info: ListInfo) => {
+    const { complete } = info;
     for (const user of users) name(user);
+    if (!isShown(info)) return;
     add('rollcall', `list of ${users.length}${complete ? '' : ', not complete yet'}`);
   });
-  socket.on('userOnline', ({ userPresence }: { userPresence: UserPresence }) =>
-    add('rollcall', `${name(userPresence)} is online`),
-  );
-  socket.on('userUpdated', ({ userPresence }: { userPresence: UserPresence }) =>
-    add('rollcall', `${name(userPresence)} ${describe(userPresence)}`),
-  );
-  socket.on('userOffline', ({ userId, reason }: { userId: string; reason: string }) =>
-    add('rollcall', `${names.get(userId) ?? userId} is offline (${reason})`),
-  );
+  socket.on('userOnline', (event: Told) => {
+    if (isShown(event)) add('rollcall', `${name(event.userPresence)} is online`);
+  });
+  socket.on('userUpdated', (event: Told) => {
+    const { userPresence } = event;
+    if (isShown(event)) add('rollcall', `${name(userPresence)} ${describe(userPresence)}`);
+  });
+  socket.on('userOffline', (event: InCommunity & { userId: string; reason: string }) => {
+    const { userId, reason } = event;
+    if (isShown(event)) add('rollcall', `${names.get(userId) ?? userId} is offline (${reason})`);
+  });
   handRolled.on('onlineUsers', (users: HandRolledUser[]) => add('map', `list of ${users.length}`));
   handRolled.on('userOnline', (user: HandRolledUser) => add('map', `${user.name} is online`));
   handRolled.on('userOffline', (user: HandRolledUser) => add('map', `${user.name} is offline`));

@@ -5,6 +5,7 @@ import { Avatar } from './avatar.js';
 import { COMMUNITY, type Device } from './device.js';
 import { nameOf } from './event-log.js';
 import type { HandRolledUser } from './hand-rolled-list.js';
+import { isGuest } from './people.js';
 
 interface MapListProps {
   readonly nodeName: string;
@@ -55,6 +56,8 @@ function compare(shown: readonly HandRolledUser[], presence: CommunitySnapshot):
   // Without a connection neither list is claimed to be right.
   const truth = presence.state === 'live' ? presence.users : undefined;
   const missing = (truth ?? [])
+    // Simulated users connect to rollcall only.
+    .filter(({ userId }) => !isGuest(userId))
     .filter((user) => !shown.some(({ userId }) => userId === user.userId))
     .map((user) => ({ userId: user.userId, name: nameOf(user), fault: 'missing' as const }));
   const present = shown.map((user) => ({

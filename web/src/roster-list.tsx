@@ -5,17 +5,25 @@ import { Avatar } from './avatar.js';
 import { COMMUNITY, type Info, type Meta } from './device.js';
 import { nameOf } from './event-log.js';
 import { LaptopIcon, PhoneIcon } from './icons.js';
+import { isGuest } from './people.js';
 
 interface RosterListProps {
   readonly nodeName: string;
   readonly isOpen: boolean;
 }
 
+/** Most lines of a list. */
+const SHOWN = 8;
+
 /** Who is online, by rollcall. */
 export function RosterList({ nodeName, isOpen }: RosterListProps): ReactNode {
   const { users, count, state } = usePresence<Info, Meta>(COMMUNITY);
   const { userId } = useSelf();
-  const sorted = [...users].sort((a, b) => nameOf(a).localeCompare(nameOf(b)));
+  const sorted = [...users].sort(
+    (a, b) =>
+      Number(isGuest(a.userId)) - Number(isGuest(b.userId)) || nameOf(a).localeCompare(nameOf(b)),
+  );
+  const more = sorted.length - SHOWN;
   return (
     <div className={state === 'stale' ? 'panel cure stale' : 'panel cure'}>
       <h3>
@@ -25,9 +33,10 @@ export function RosterList({ nodeName, isOpen }: RosterListProps): ReactNode {
         <p className="empty">{isOpen ? 'Nobody yet.' : 'This browser is closed.'}</p>
       ) : (
         <ul aria-label={`rollcall on node ${nodeName}`}>
-          {sorted.map((user) => (
+          {sorted.slice(0, SHOWN).map((user) => (
             <Row key={user.userId} user={user} isSelf={user.userId === userId} />
           ))}
+          {more > 0 ? <li className="more">and {more.toLocaleString('en')} more</li> : null}
         </ul>
       )}
     </div>

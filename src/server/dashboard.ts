@@ -1,0 +1,100 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ClusterReport } from '../core/index.js';
+import { hasKey, type Access } from './access.js';
+import { PresenceError } from './errors.js';
+import { failure, sendJson } from './json.js';
+import { readPage } from './page-files.js';
+
+/** The live view of the cluster as a request handler: read-only, without cookies, behind a key. */
+
+export interface DashboardOptions {
+  /** Who may see it: a bearer key, which the page asks for, or everybody (`open`). */
+  readonly access: Exclude<Access, 'closed'>;
+  /** Where it is. Default `/dashboard`. */
+  readonly path?: string;
+}
+
+/**
+ * Answers what is below the dashboard's path. Gives false for any other request, which it leaves
+ * alone, or calls `next` where that is given, as frameworks do.
+ */
+export type Dashboard = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  next?: () => void,
+) => boolean;
+
+const HEADERS = {
+  'Cache-Control': 'no-store',
+  'X-Content-Type-Options': 'nosniff',
+  'Referrer-Policy': 'no-referrer',
+  'Content-Security-Policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+};
+
+export function createDashboard(
+  fetchReports: () => Promise<ClusterReport>,
+  options: DashboardOptions,
+): Dashboard {
+  const { access, path = '/dashboard' } = options;
+  if (!/^(\/[\w.-]+)+$/.test(path)) {
+    throw new PresenceError(
+      'INVALID_OPTION',
+      'path must be like /dashboard, without a slash at the end',
+    );
+  }
+  if (access !== 'open' && (typeof access?.key !== 'string' || access.key === '')) {
+    throw new PresenceError('INVALID_OPTION', "access must be { key } with a key, or 'open'");
+  }
+  const files = readFiles();
+
+  const answer = (below: string, request: IncomingMessage, response: ServerResponse): void => {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('Allow', 'GET, HEAD');
+      sendJson(response, failure(405, 'METHOD_NOT_ALLOWED', 'only GET is allowed here'));
+    } else if (below === '') {
+      // The page names its files relative to the folder.
+      response.writeHead(308, {
+        ...HEADERS,
+        Location: `${path.slice(path.lastIndexOf('/') + 1)}/`,
+      });
+      response.end();
+    } else if (below === '/cluster') {
+      if (access !== 'open' && !hasKey(request, access.key)) {
+        sendJson(response, failure(401, 'UNAUTHORIZED', 'the API key is missing or wrong'));
+        return;
+      }
+      fetchReports().then(
+        (body) => sendJson(response, { status: 200, body }),
+        () => sendJson(response, failure(503, 'UNAVAILABLE', 'presence is closed')),
+      );
+    } else {
+      const file = files.get(below === '/' ? '/dashboard.html' : below);
+      if (file === undefined) {
+        sendJson(response, failure(404, 'NOT_FOUND', 'there is nothing here'));
+        return;
+      }
+      response.writeHead(200, { ...HEADERS, 'Content-Type': file.type });
+      response.end(request.method === 'HEAD' ? undefined : file.body);
+    }
+  };
+
+  return (request, response, next) => {
+    const asked = (request.url ?? '/').split('?', 1)[0] as string;
+    if (asked !== path && !asked.startsWith(`${path}/`)) {
+      next?.();
+      return false;
+    }
+    answer(asked.slice(path.length), request, response);
+    return true;
+  };
+}
+
+function readFiles(): ReturnType<typeof readPage> {
+  try {
+    return readPage();
+  } catch {
+    throw new PresenceError('UNAVAILABLE', 'the dashboard has not been built; run "npm run build"');
+  }
+}

@@ -1,0 +1,22 @@
+import type { ServerResponse } from 'node:http';
+
+/** What an HTTP request is answered with. */
+export interface Answer {
+  readonly status: number;
+  readonly body: object;
+}
+
+export function sendJson(response: ServerResponse, { status, body }: Answer): void {
+  const text = JSON.stringify(body);
+  response.writeHead(status, {
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': Buffer.byteLength(text),
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+  });
+  response.end(text);
+}
+
+export function failure(status: number, code: string, message: string): Answer {
+  return { status, body: { error: { code, message } } };
+}

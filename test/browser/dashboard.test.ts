@@ -1,0 +1,93 @@
+import { fileURLToPath } from 'node:url';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { hasChromium, launchBrowser } from '../support/browser.js';
+import { TestClient } from '../support/client.js';
+import { ServeProcess } from '../support/serve.js';
+
+describe('rollcall serve --dashboard', () => {
+  let node: ServeProcess;
+  let browser: Browser | undefined;
+  beforeAll(async () => {
+    node = await ServeProcess.start(['--dashboard', '--api-key', 'the-key', '--name', 'one']);
+    if (hasChromium) browser = await launchBrowser();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await node.stop();
+  });
+
+  it('serves its files to everybody under a strict policy, and the cluster to whoever has the key', async () => {
+    const page = await fetch(`${node.url}/dashboard`);
+    expect(page.url).toBe(`${node.url}/dashboard/`);
+    expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'/);
+    expect(page.headers.get('content-security-policy')).not.toMatch(/unsafe/);
+    expect(page.headers.get('set-cookie')).toBeNull();
+    const html = await page.text();
+    const scripts = [...html.matchAll(/(?:src|href)="(\.\/[^"]+)"/g)].map(([, path]) => path);
+    expect(scripts.length).toBeGreaterThan(1);
+    for (const path of scripts) {
+      expect((await fetch(new URL(path as string, page.url))).status).toBe(200);
+    }
+    expect((await fetch(`${node.url}/dashboard/cluster`)).status).toBe(401);
+    const wrong = { headers: { Authorization: 'Bearer other' } };
+    expect((await fetch(`${node.url}/dashboard/cluster`, wrong)).status).toBe(401);
+    const right = { headers: { Authorization: 'Bearer the-key' } };
+    expect(await node.get('/dashboard/cluster', right)).toMatchObject({
+      status: 200,
+      body: { complete: true, nodes: [{ nodeId: node.nodeId, nodeName: 'one' }] },
+    });
+    expect((await fetch(`${node.url}/dashboard/nothing`)).status).toBe(404);
+    expect((await fetch(`${node.url}/dashboard/../../package.json`)).status).toBe(404);
+    expect((await fetch(`${node.url}/dashboard/`, { method: 'POST' })).status).toBe(405);
+    expect((await fetch(`${node.url}/dashboards`)).status).toBe(404);
+  });
+
+  it.runIf(hasChromium)(
+    'asks for the key, keeps it in memory only, and shows the node',
+    async () => {
+      const ada = await TestClient.join(node.url, { userId: 'ada', communities: ['c'] });
+      const context = await (browser as Browser).newContext();
+      const page = await context.newPage();
+      const problems: string[] = [];
+      page.on('pageerror', (error) => problems.push(error.message));
+      page.on('console', (message) => {
+        if (message.text().includes('Content Security Policy')) problems.push(message.text());
+      });
+      await page.goto(`${node.url}/dashboard`);
+      await page.getByLabel('API key of the cluster').fill('other');
+      await page.getByRole('button', { name: 'Show the cluster' }).click();
+      await page.getByText('The node does not accept this key.').waitFor();
+      await page.getByLabel('API key of the cluster').fill('the-key');
+      await page.getByLabel('API key of the cluster').press('Enter');
+      const card = page.getByRole('listitem', { name: 'Node one' });
+      await card.getByText('well', { exact: true }).waitFor();
+      await page.getByText('1 node, 1 sockets, 1 devices in communities.').waitFor();
+      expect(await page.evaluate('localStorage.length + sessionStorage.length')).toBe(0);
+      expect(await context.cookies()).toEqual([]);
+      await page.reload();
+      await page.getByLabel('API key of the cluster').waitFor();
+      expect(problems).toEqual([]);
+      await context.close();
+      ada.close();
+    },
+  );
+
+  it.runIf(hasChromium)('needs no key on this machine under insecure, and passes axe', async () => {
+    const open = await ServeProcess.start(['--dashboard']);
+    const context = await (browser as Browser).newContext({ bypassCSP: true });
+    try {
+      const page = await context.newPage();
+      await page.goto(`${open.url}/dashboard`);
+      await page.getByText('All nodes answer.').waitFor();
+      await page.addScriptTag({ path: fileURLToPath(import.meta.resolve('axe-core')) });
+      const found = (await page.evaluate('axe.run()')) as {
+        violations: { id: string; nodes: { html: string }[] }[];
+      };
+      expect(found.violations.map(({ id, nodes }) => [id, nodes[0]?.html])).toEqual([]);
+    } finally {
+      await context.close();
+      await open.stop();
+    }
+  });
+});
