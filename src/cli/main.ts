@@ -9,6 +9,7 @@ import { evict, explain, type EvictOptions } from './explain.js';
 import { replayFile, type ReplayOptions } from './replay.js';
 import { serve, type ServeOptions } from './serve.js';
 import { simulate, type SimulateOptions } from './simulate.js';
+import { top, type TopOptions } from './top.js';
 
 /** The command line. Wrong usage ends with code 2, a fault outside with code 1, each in one sentence. */
 
@@ -191,6 +192,13 @@ function replayCommand(): Command {
     .action((file: string, options: ReplayOptions) => replayFile(file, options));
 }
 
+function topCommand(): Command {
+  return apiCommand('top', 'show the cluster in this terminal')
+    .option('--interval-ms <ms>', 'how often it is asked', wholeNumber(200, 60_000), 1000)
+    .option('--once', 'ask once and end')
+    .action((options: TopOptions) => top(options));
+}
+
 function redisUrl(value: string): string {
   let protocol: string;
   try {
@@ -230,6 +238,7 @@ async function main(): Promise<void> {
     replayCommand(),
     explainCommand(),
     evictCommand(),
+    topCommand(),
   ];
   for (const command of commands) program.addCommand(command);
   for (const command of [program, ...program.commands]) {

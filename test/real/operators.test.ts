@@ -210,6 +210,61 @@ describe.runIf(hasRedis)('explain and evict', () => {
   });
 });
 
+describe.runIf(hasRedis)('rollcall top', () => {
+  it('shows every node and how the others see it, also those that hang, and goes on', async () => {
+    const redis = await TestRedis.start();
+    const args = ['--redis', redis.url, '--heartbeat-ms', '200', '--down-after-ms', '60000'];
+    const nodes = await Promise.all(
+      ['one', 'two'].map((name) => ServeProcess.start([...args, '--name', name])),
+    );
+    const [one, two] = nodes;
+    const ada = await TestClient.join(two?.url as string, { userId: 'ada', communities: ['c'] });
+    const url = ['--url', one?.url as string];
+    const once = async (): Promise<string> => {
+      const command = ServeProcess.spawn(['top', '--once', ...url]);
+      expect(await command.process.exited()).toBe(0);
+      return command.process.stdout;
+    };
+    try {
+      await waitFor(
+        async () => /^two +ready +1 +\d+ +1 .* alive, heard 0\.\d s ago$/m.test(await once()),
+        'both nodes to be shown',
+      );
+      const text = await once();
+      expect(text).toMatch(/^2 nodes, 1 sockets, 1 devices, all nodes answer$/m);
+      // Not a terminal: plain text.
+      expect(text).not.toContain('\u001b');
+      const running = ServeProcess.spawn(['top', '--interval-ms', '200', ...url]);
+      await waitFor(
+        () => running.process.stdout.split('NODE ').length > 3,
+        () => `several rounds; there is ${running.process.stdout}`,
+      );
+      expect(running.process.stdout).toMatch(/^one +ready +0 +\d+ +0 +0\.0 +\d+\.\d /m);
+      two?.signal('SIGSTOP');
+      await waitFor(
+        () => /^two +no answer +suspect, heard/m.test(running.process.stdout),
+        () => `the node that hangs; there is ${running.process.stdout.slice(-800)}`,
+      );
+      await one?.stop();
+      await waitFor(
+        () => running.process.stdout.includes('no node of rollcall can be reached'),
+        'the view to say that it lost its node',
+      );
+      expect(running.process.hasExited).toBe(false);
+      await running.stop();
+      const late = ServeProcess.spawn(['top', ...url]);
+      expect(await late.process.exited()).toBe(1);
+      expect(late.process.stderr).toMatch(
+        /^rollcall: no node of rollcall can be reached at [^\n]+\n$/,
+      );
+    } finally {
+      ada.close();
+      await Promise.all(nodes.map((node) => node.stop()));
+      await redis.stop();
+    }
+  });
+});
+
 describe('the HTTP API for operators', () => {
   let node: ServeProcess;
   beforeAll(async () => {
