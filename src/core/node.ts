@@ -5,7 +5,7 @@ import { Discovery } from './discovery.js';
 import type { EvictionTarget } from './explanation.js';
 import { DEFAULT_LOG_LIMITS, type LogLimits, type ShardLog } from './log.js';
 import { Membership, type Peer } from './membership.js';
-import { Publisher } from './publisher.js';
+import { Publisher, SNAPSHOT_PIECES } from './publisher.js';
 import {
   DEFAULT_REPLICA_LIMITS,
   Replica,
@@ -97,8 +97,8 @@ const DEFAULTS = {
   dropDelayMs: 30_000,
   proofMs: 10_000,
   maxMessageBytes: 1024 * 1024,
-  snapshotPieceEntries: 250,
-  snapshotPieceBytes: 64 * 1024,
+  snapshotPieceEntries: SNAPSHOT_PIECES.entries,
+  snapshotPieceBytes: SNAPSHOT_PIECES.bytes,
 } as const;
 
 /** How long a read keeps the interest in a community that nobody here is in. */
@@ -190,8 +190,7 @@ export class PresenceNode {
     });
     this.#publisher = new Publisher({
       limits: { ...DEFAULT_LOG_LIMITS, ...o.log },
-      pieceEntries: o.snapshotPieceEntries,
-      pieceBytes: o.snapshotPieceBytes,
+      pieces: { entries: o.snapshotPieceEntries, bytes: o.snapshotPieceBytes },
       stats: this.stats,
       send: (message) => this.#send(message),
       beat: (full, states, answers) => this.#sendBeat(full, states, answers),
@@ -329,7 +328,7 @@ export class PresenceNode {
   close(t: Instant): void {
     this.#t = t;
     if (this.#closed) return;
-    this.#publisher.sealAll(t.now);
+    this.#publisher.announce(this.#publisher.seal(t.now));
     if (this.#started) this.#send({ kind: 'leave', states: this.#publisher.allStates() });
     this.#closed = true;
   }
@@ -728,7 +727,7 @@ export class PresenceNode {
     communityId: string,
     userIds: readonly string[] | undefined,
   ): void {
-    this.#publisher.sealAll(this.#t.now);
+    this.#publisher.announce(this.#publisher.seal(this.#t.now));
     const log = this.#publisher.log(shardOf(communityId, this.#o.shards));
     const entries = log
       .entries()
@@ -915,7 +914,7 @@ export class PresenceNode {
   }
 
   #flush(t: Instant): void {
-    this.#publisher.seal(t.now);
+    this.#publisher.flush(t.now);
     this.#askToPrime();
     this.#view.flush();
     this.#publisher.stepSnapshots();

@@ -12,12 +12,11 @@ import type { Answered, DeltaItem, Message, ShardState } from './wire.js';
 export interface PublisherHost {
   readonly limits: LogLimits;
   /** Bounds of one piece of a snapshot. */
-  readonly pieceEntries: number;
-  readonly pieceBytes: number;
+  readonly pieces: { readonly entries: number; readonly bytes: number };
   readonly stats: NodeStats;
   readonly send: (message: Message) => void;
-  /** Sends a heartbeat that says these states and answers these requests. */
-  readonly beat: (
+  /** Sends a heartbeat that says these states and answers these requests; for `answer`. */
+  readonly beat?: (
     full: boolean,
     states: readonly ShardState[],
     answers: readonly Answered[],
@@ -34,6 +33,9 @@ interface Snapshot {
   /** Somebody asked for it while it was under way. */
   again: boolean;
 }
+
+/** Small enough to be decoded within a slice. */
+export const SNAPSHOT_PIECES = { entries: 250, bytes: 64 * 1024 } as const;
 
 /** Shards in a heartbeat beyond those that changed since the last. */
 const ROLLING_STATES = 8;
@@ -104,8 +106,8 @@ export class Publisher {
     return states;
   }
 
-  /** Seals at most one delta of each shard that has changes and sends them together. */
-  seal(now: number): void {
+  /** Seals at most one delta of each shard that has changes. */
+  #seal(now: number): DeltaItem[] {
     const { stats } = this.#host;
     const items: DeltaItem[] = [];
     let ops = 0;
@@ -117,19 +119,27 @@ export class Publisher {
       ops += delta.ops;
       items.push({ shard: log.shard, seq: delta.seq, body: delta.body });
     }
-    if (items.length === 0) return;
-    this.#sendDeltas(items);
+    if (items.length === 0) return items;
     stats.opsSent += ops;
     stats.flushes++;
     stats.lastFlushOps = ops;
+    return items;
   }
 
-  sealAll(now: number): void {
-    while (this.#unsealed.size > 0) this.seal(now);
+  /** Sends one slice of what has changed: at most one delta of each shard. */
+  flush(now: number): void {
+    this.announce(this.#seal(now));
+  }
+
+  /** Seals everything that is recorded; what it gives is to be announced in order. */
+  seal(now: number): DeltaItem[] {
+    const items: DeltaItem[] = [];
+    while (this.#unsealed.size > 0) items.push(...this.#seal(now));
+    return items;
   }
 
   /** Sends deltas in as few messages as their size allows. */
-  #sendDeltas(items: readonly DeltaItem[]): void {
+  announce(items: readonly DeltaItem[]): void {
     let batch: DeltaItem[] = [];
     let bytes = 0;
     for (const item of items) {
@@ -173,24 +183,30 @@ export class Publisher {
 
   /** Answers all that is owed; what is answered includes what is recorded. */
   answer(now: number): void {
-    this.sealAll(now);
+    this.announce(this.seal(now));
     this.#lastAnswerAt = now;
     this.answerAt = Infinity;
     const states = this.#answerAll
       ? this.allStates()
       : [...this.#answerShards].map((index) => this.log(index).state());
-    this.#host.beat(this.#answerAll, states, this.#answers.splice(0));
+    this.#host.beat?.(this.#answerAll, states, this.#answers.splice(0));
     this.#answerAll = false;
     this.#answerShards.clear();
+    this.give(this.#pulled);
+    this.#pulled.clear();
+  }
+
+  /** Sends what is missing of these shards after these sequence numbers. Everything must be sealed. */
+  give(wanted: Iterable<readonly [shard: number, have: number]>): void {
     const items: DeltaItem[] = [];
-    for (const [index, have] of this.#pulled) {
-      const log = this.log(index);
+    for (const [index, have] of wanted) {
+      const log = this.logs.get(index);
+      if (log === undefined || have >= log.seq) continue;
       const deltas = log.since(have);
       if (deltas === undefined) this.#snapshot(log);
       else for (const { seq, body } of deltas) items.push({ shard: index, seq, body });
     }
-    this.#pulled.clear();
-    this.#sendDeltas(items);
+    this.announce(items);
   }
 
   // Snapshots.
@@ -215,9 +231,9 @@ export class Publisher {
   /** Sends one piece of one snapshot; the next step serves another shard's. */
   stepSnapshots(): void {
     for (const [index, snapshot] of this.#snapshots) {
-      const { pieceEntries, pieceBytes } = this.#host;
+      const { pieces } = this.#host;
       const { state, id, entries } = snapshot;
-      const { body, next } = encodePiece(entries, snapshot.next, pieceEntries, pieceBytes);
+      const { body, next } = encodePiece(entries, snapshot.next, pieces.entries, pieces.bytes);
       snapshot.next = next;
       const last = next >= entries.length;
       this.#host.send({ kind: 'snapshot', state, id, part: snapshot.part++, last, body });

@@ -2,6 +2,8 @@ import { shardOf, type Instant, type NodeDownReason } from '../../core/index.js'
 import type { EntryLog } from '../../core/devices.js';
 import { decodeOps } from '../../core/entry.js';
 import type { Peer } from '../../core/membership.js';
+import { DEFAULT_LOG_LIMITS } from '../../core/log.js';
+import { Publisher, SNAPSHOT_PIECES } from '../../core/publisher.js';
 import { RollCallAnswers } from '../../core/roll-call.js';
 import type { Held } from '../../core/roster.js';
 import type { DeltaItem, Message, ShardState } from '../../core/wire.js';
@@ -9,7 +11,6 @@ import type { EngineOptions } from '../engine.js';
 import { SHARDS, type Told } from '../telling-node.js';
 import { ToldNode } from '../told-node.js';
 import { fold, type OwnedEntry } from '../../core/user-queries.js';
-import { Announcer } from './announcer.js';
 import { Calls, type Call } from './calls.js';
 import { Copy, type CopyHost } from './copy.js';
 
@@ -52,7 +53,7 @@ export class OnDemandNode extends ToldNode {
   readonly #rolls = new Map<string, Roll>();
   readonly #byShard = new Map<number, Set<Roll>>();
   readonly #calls = new Calls();
-  readonly #announcer = new Announcer((message) => this.send(message));
+  readonly #publisher: Publisher;
   readonly #rollCalls = new RollCallAnswers();
   readonly #copyHost: CopyHost;
   #outgoing: Outgoing[] = [];
@@ -60,6 +61,12 @@ export class OnDemandNode extends ToldNode {
 
   constructor(options: EngineOptions, rollCallTimeoutMs: number) {
     super(options);
+    this.#publisher = new Publisher({
+      limits: DEFAULT_LOG_LIMITS,
+      pieces: SNAPSHOT_PIECES,
+      stats: this.stats,
+      send: (message) => this.send(message),
+    });
     this.firstListWaitMs = rollCallTimeoutMs;
     this.#copyHost = {
       view: this.view,
@@ -72,7 +79,7 @@ export class OnDemandNode extends ToldNode {
   // The owner's side.
 
   protected log({ id, index, shard }: Told): EntryLog {
-    const log = this.#announcer.open(shard);
+    const log = this.#publisher.change(shard);
     return {
       shard: index,
       put: (entry) => log.put(entry),
@@ -84,22 +91,22 @@ export class OnDemandNode extends ToldNode {
   }
 
   protected states(full: boolean): ShardState[] {
-    return this.#announcer.states(full, this.t.now);
+    return full ? this.#publisher.allStates() : this.#publisher.statesToSay(this.t.now);
   }
 
   protected get hasOwnWork(): boolean {
-    return this.#announcer.hasUnsealed || this.#announcer.hasAnswers || this.#rollCalls.hasWork;
+    return this.#publisher.hasWork || this.#rollCalls.hasWork;
   }
 
   protected flushOwn(): void {
     this.#seal();
-    this.#announcer.step();
+    this.#publisher.stepSnapshots();
     this.#rollCalls.step((message) => this.send(message));
   }
 
   /** Who goes is removed here first; then the others are asked for the user, and then they are told. */
   #seal(): void {
-    const items = this.#announcer.seal(this.t.now);
+    const items = this.#publisher.seal(this.t.now);
     if (items.length === 0) return;
     const asking = new Set<number>();
     for (const { told, leaving } of this.#rolls.values()) {
@@ -113,22 +120,19 @@ export class OnDemandNode extends ToldNode {
       asking.add(call.id);
     }
     this.#outgoing.push({ items, asking });
-    this.stats.flushes++;
-    this.stats.lastFlushOps = items.length;
     this.#tell();
   }
 
   #tell(): void {
     while (this.#outgoing[0]?.asking.size === 0) {
       const { items } = this.#outgoing.shift() as Outgoing;
-      this.stats.deltasSent += items.length;
-      this.#announcer.announce(items);
+      this.#publisher.announce(items);
     }
   }
 
   protected closeOwn(): void {
     this.#seal();
-    for (const { items } of this.#outgoing.splice(0)) this.#announcer.announce(items);
+    for (const { items } of this.#outgoing.splice(0)) this.#publisher.announce(items);
     this.send({ kind: 'leave', states: this.states(true) });
   }
 
@@ -276,12 +280,12 @@ export class OnDemandNode extends ToldNode {
       case 'pull':
         if (message.to !== undefined && message.to !== this.nodeId) break;
         this.#seal();
-        this.#announcer.answer(message.wants);
+        this.#publisher.give(message.wants.map(({ shard, have }) => [shard, have]));
         break;
       case 'call': {
         this.#seal();
         const { communityId, request, userIds } = message;
-        const log = this.#announcer.log(shardOf(communityId, SHARDS));
+        const log = this.#publisher.log(shardOf(communityId, SHARDS));
         const entries = log
           .entries()
           .filter((e) => e.communityId === communityId && (userIds?.includes(e.userId) ?? true));
