@@ -27,6 +27,7 @@ import { checkId } from './limits.js';
 import { Metrics } from './metrics.js';
 import { resolveOptions, type PresenceLogger, type PresenceOptions } from './options.js';
 import { Sockets } from './sockets.js';
+import { UserInterest } from './user-interest.js';
 
 /** What `presence.on` tells the application. */
 export interface PresenceEvents {
@@ -60,11 +61,15 @@ export interface Presence {
   readonly isReady: () => boolean;
   /** True while the medium cannot be reached: lists then say `complete: false`. */
   readonly isDegraded: () => boolean;
-  /** Is the user online in a community that this node knows? Local, synchronous. */
+  /**
+   * Is the user online? Local, synchronous. This node knows the communities that its sockets are in and
+   * those lately read; the first read of a user who is only in others gives false and makes it find
+   * them, so that the next ones are right. With `interest: 'all'` every read is.
+   */
   readonly isOnline: (userId: string) => boolean;
   /** Who is online in a community. Local, synchronous; the array is shared and frozen. */
   readonly onlineUsers: (communityId: string) => readonly UserPresence[];
-  /** The user in the communities that this node knows, or undefined while offline. */
+  /** The user in the communities that this node knows, or undefined while offline; as `isOnline`. */
   readonly user: (userId: string) => UserCommunities | undefined;
   /** What a list of this community covers. */
   readonly info: (communityId: string) => ListInfo;
@@ -385,6 +390,18 @@ export function createPresence<S extends Socket = Socket>(
     () => sockets.sweep(() => metrics.slowSockets.inc()),
     SWEEP_MS,
   ).unref();
+  const userInterest = new UserInterest({
+    find: async (userId) =>
+      (await presence.fetchUser(userId)).communities.map(({ communityId }) => communityId),
+    touch: (communityId) => driver.input((_node, t) => node.touch(communityId, t)),
+    communitiesOf: (userId) => node.user(userId).map(({ communityId }) => communityId),
+  });
+  const knowsAll = options.interest === 'all';
+  const noteRead = (userId: string, isKnown: boolean): void => {
+    if (knowsAll || solo || closed !== undefined) return;
+    if (isKnown) userInterest.known(userId);
+    else userInterest.unknown(checkId(userId, 'userId', limits), performance.now());
+  };
   const housekeeper = setInterval(() => {
     const p99 = lag.percentile(99) / 1e6;
     lagSeconds = Number.isFinite(p99) ? p99 / 1000 : 0;
@@ -399,6 +416,7 @@ export function createPresence<S extends Socket = Socket>(
     // What is read goes on being of interest.
     for (const communityId of read) driver.input((_node, t) => node.touch(communityId, t));
     read.clear();
+    userInterest.sweep(performance.now());
   }, HOUSEKEEPING_MS).unref();
 
   metrics.watch({
@@ -442,7 +460,9 @@ export function createPresence<S extends Socket = Socket>(
     isDegraded: () => node.isDegraded,
     isOnline: (userId) => {
       checkLocal('isOnline', 'fetchUser(userId)');
-      return node.isOnline(userId);
+      const isOnline = node.isOnline(userId);
+      noteRead(userId, isOnline);
+      return isOnline;
     },
     onlineUsers: (communityId) => {
       checkLocal('onlineUsers', 'fetchOnlineUsers(communityId)');
@@ -458,6 +478,7 @@ export function createPresence<S extends Socket = Socket>(
     user: (userId) => {
       checkLocal('user', 'fetchUser(userId)');
       const communities = node.user(userId);
+      noteRead(userId, communities.length > 0);
       return communities.length === 0 ? undefined : { userId, communities };
     },
     info: (communityId) => node.info(communityId),
