@@ -1,7 +1,7 @@
-// Finds redis-server and a Chromium for the tests, and installs what is missing where it may.
+// Finds redis-server, a Chromium and a Python with Socket.IO for the tests, and installs what is missing where it may.
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, isAbsolute, join } from 'node:path';
 
 const NEEDS = [
   { what: 'redis-server', env: 'REDIS_SERVER', names: ['redis-server'], apt: 'redis-server' },
@@ -11,17 +11,27 @@ const NEEDS = [
     names: ['chromium', 'chromium-browser', 'google-chrome'],
     apt: 'chromium',
   },
+  {
+    what: 'python3-socketio',
+    env: 'PYTHON',
+    // Debian's packages are for Debian's Python, which another may hide.
+    names: ['/usr/bin/python3', 'python3'],
+    runs: ['-c', 'import socketio, websocket'],
+    apt: 'python3-socketio',
+    more: ['python3-websocket', 'python3-requests'],
+  },
 ];
 
-function find({ env, names }) {
+function find({ env, names, runs }) {
   const given = process.env[env];
   if (given) return existsSync(given) ? given : undefined;
+  const fits = (file) => runs === undefined || works(file, runs);
   for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
     for (const name of names) {
-      const file = join(folder, name);
+      const file = isAbsolute(name) ? name : join(folder, name);
       try {
         accessSync(file, constants.X_OK);
-        return file;
+        if (fits(file)) return file;
       } catch {
         // Not in this folder.
       }
@@ -61,14 +71,14 @@ function install(packages) {
 export function provision() {
   let missing = NEEDS.filter((need) => find(need) === undefined);
   if (missing.length > 0) {
-    install(missing.map((need) => need.apt));
+    install(missing.flatMap(({ apt, more = [] }) => [apt, ...more]));
     missing = missing.filter((need) => find(need) === undefined);
   }
   for (const need of missing) {
     const consequence = process.env['CI'] ? 'the tests need it' : 'its tests are skipped';
     console.error(
       `${need.what} was not found and could not be installed; ${consequence}. ` +
-        `Install it (Debian: apt-get install ${need.apt}), or set ${need.env} to its path.`,
+        `Install it (Debian: apt-get install ${[need.apt, ...(need.more ?? [])].join(' ')}), or set ${need.env} to its path.`,
     );
   }
   if (missing.length > 0 && process.env['CI']) process.exit(1);

@@ -1,0 +1,46 @@
+// Presence in a Fastify application that runs on several instances.
+//
+//   node examples/fastify/server.mjs
+//   PORT=3002 REDIS_URL=redis://127.0.0.1:6379 node examples/fastify/server.mjs   (as often as you like)
+import { createAdapter } from '@socket.io/redis-streams-adapter';
+import Fastify from 'fastify';
+import { createClient } from 'redis';
+import { createPresence } from 'rollcall';
+import { Server } from 'socket.io';
+
+const { PORT = '3000', REDIS_URL } = process.env;
+
+const app = Fastify();
+const redis = REDIS_URL === undefined ? undefined : createClient({ url: REDIS_URL });
+redis?.on('error', (error) => console.error(error.message));
+await redis?.connect();
+
+// Fastify's own HTTP server carries Socket.IO as well.
+const io = new Server(app.server, redis === undefined ? {} : { adapter: createAdapter(redis) });
+
+const presence = createPresence(io, {
+  // Your own sign-in goes here: nothing of a handshake is to be trusted unchecked.
+  identify: (socket) => {
+    const { name, deviceId } = socket.handshake.auth;
+    if (typeof name !== 'string' || name === '') return null;
+    return { userId: name.toLowerCase(), deviceId, info: { name }, communities: ['lobby'] };
+  },
+});
+presence.on('userOnline', ({ userId }) => app.log.info(`${userId} is online`));
+
+app.get('/online', () =>
+  presence.onlineUsers('lobby').map(({ userId, status }) => ({ userId, status })),
+);
+app.get('/online/:userId', (request) => presence.fetchUser(request.params.userId));
+
+// Fastify closes in this order: presence first, while the adapter can still say goodbye.
+app.addHook('preClose', async () => {
+  await presence.close();
+  await io.close();
+});
+app.addHook('onClose', () => redis?.close());
+process.once('SIGTERM', () => void app.close());
+
+const url = await app.listen({ port: Number(PORT), host: '127.0.0.1' });
+await presence.ready();
+console.log(`ready ${url}`);

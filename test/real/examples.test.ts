@@ -1,0 +1,106 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { TestClient } from '../support/client.js';
+import { ExampleServer } from '../support/example.js';
+import { tied } from '../support/process.js';
+import { hasPython, python } from '../support/python.js';
+import { hasRedis, TestRedis } from '../support/redis.js';
+import { ServeProcess } from '../support/serve.js';
+import { waitFor } from '../support/wait.js';
+
+/** What is in examples/ runs as it says. */
+
+describe.runIf(hasRedis).each(['express', 'fastify'])('the example with %s', (name) => {
+  let redis: TestRedis;
+  let servers: ExampleServer[] = [];
+  const clients: TestClient[] = [];
+  beforeAll(async () => {
+    redis = await TestRedis.start();
+  });
+  afterAll(() => redis?.stop());
+  afterEach(async () => {
+    for (const client of clients.splice(0)) client.close();
+    await Promise.all(servers.map((server) => server.stop()));
+    servers = [];
+  });
+
+  const start = async (env: NodeJS.ProcessEnv): Promise<ExampleServer> => {
+    const server = await ExampleServer.start(`${name}/server.mjs`, env);
+    servers.push(server);
+    return server;
+  };
+  const join = async (server: ExampleServer, user: string): Promise<TestClient> => {
+    const client = new TestClient(server.url, { name: user, deviceId: `${user}-1` });
+    clients.push(client);
+    await waitFor(() => client.model.rosters.has('lobby'), 'the first list');
+    return client;
+  };
+
+  it('shows users of one instance on the other, and leaves in order', async () => {
+    const [one, two] = await Promise.all([
+      start({ REDIS_URL: redis.url }),
+      start({ REDIS_URL: redis.url }),
+    ]);
+    const ada = await join(one, 'Ada');
+    const bob = await join(two, 'Bob');
+    await ada.sees('lobby', ['ada', 'bob']);
+    await bob.sees('lobby', ['ada', 'bob']);
+    expect(await (await fetch(`${two.url}/online`)).json()).toEqual([
+      { userId: 'ada', status: 'active' },
+      { userId: 'bob', status: 'active' },
+    ]);
+    expect(await one.stop('SIGTERM')).toBe(0);
+    await bob.sees('lobby', ['bob']);
+    expect(bob.violations).toEqual([]);
+  });
+
+  it('runs alone without Redis', async () => {
+    const server = await start({});
+    const ada = await join(server, 'Ada');
+    await ada.sees('lobby', ['ada']);
+    if (name === 'express') {
+      expect((await fetch(`${server.url}/dashboard`)).status).toBe(200);
+    }
+    ada.close();
+    expect(await server.stop('SIGTERM')).toBe(0);
+  });
+});
+
+describe.runIf(hasPython)('the example in Python', () => {
+  it('sees what other clients see, sets its status and says goodbye', async () => {
+    const node = await ServeProcess.start();
+    const ada = await TestClient.join(node.url, { userId: 'ada', communities: ['team'] });
+    const script = fileURLToPath(new URL('../../examples/python/client.py', import.meta.url));
+    const robot = tied(spawn(python, [script, node.url, 'robot', 'team']));
+    let said = '';
+    robot.stdout?.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    robot.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    const says = (line: string): Promise<unknown> =>
+      waitFor(
+        () => said.split('\n').includes(line),
+        () => `${line}; it said: ${said}`,
+      );
+    try {
+      await says('online: ada (active), robot (busy)');
+      await ada.sees('team', ['ada', 'robot']);
+      await ada.send('presenceUpdate', { status: 'idle' });
+      await says('online: ada (idle), robot (busy)');
+      ada.socket.disconnect();
+      await says('online: robot (busy)');
+      ada.socket.connect();
+      await ada.sees('team', ['ada', 'robot']);
+      const ended = once(robot, 'exit');
+      robot.kill('SIGTERM');
+      expect(await ended).toEqual([0, null]);
+      // At once, long before the linger ends.
+      await ada.sees('team', ['ada'], 3000);
+      expect(ada.violations).toEqual([]);
+    } finally {
+      robot.kill('SIGKILL');
+      ada.close();
+      await node.stop();
+    }
+  });
+});

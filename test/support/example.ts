@@ -1,0 +1,21 @@
+import { fileURLToPath } from 'node:url';
+import { NodeProcess } from './process.js';
+import { waitFor } from './wait.js';
+
+/** A server of examples/, run as its first lines say, on a free port. */
+export class ExampleServer extends NodeProcess {
+  url = '';
+
+  static async start(path: string, env: NodeJS.ProcessEnv = {}): Promise<ExampleServer> {
+    const script = fileURLToPath(new URL(`../../examples/${path}`, import.meta.url));
+    const server = new ExampleServer(script, [], { ...process.env, PORT: '0', ...env });
+    await waitFor(
+      () => server.stdout.includes('ready ') || server.hasExited,
+      () => `${path} to serve; it said: ${server.stdout}${server.stderr}`,
+    );
+    const found = /^ready (\S+)$/m.exec(server.stdout);
+    if (found === null) throw new Error(`${path} does not serve: ${server.stderr}`);
+    server.url = found[1] as string;
+    return server;
+  }
+}
