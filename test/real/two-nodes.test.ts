@@ -84,6 +84,14 @@ describe.each(MEDIA)('over %s', (medium) => {
         users.flatMap((user) => [cluster.join(a, user, 'phone'), cluster.join(b, user, 'laptop')]),
       );
       await Promise.all(watchers.map((watcher) => watcher.sees('c', [...users, 'wa', 'wb'])));
+      // Whoever leaves before the other device is known everywhere rightly goes offline there.
+      await waitFor(
+        () =>
+          watchers.every(({ model }) =>
+            users.every((user) => model.user('c', user)?.devices.length === 2),
+          ),
+        'both devices of each on both nodes',
+      );
       for (const device of devices) device.close();
       await Promise.all(watchers.map((watcher) => watcher.sees('c', ['wa', 'wb'])));
     }

@@ -198,7 +198,7 @@ describe('a community', () => {
     expect(team().getSnapshot().staleSince).toBeUndefined();
   });
 
-  it('does not drop anybody on an incomplete list after a reconnect', () => {
+  it('race 26: does not drop anybody on an incomplete list after a reconnect', () => {
     start();
     live(person('ada'), person('ben'), person('cleo'));
     socket.drop();
