@@ -230,6 +230,11 @@ export class PresenceNode {
       stats: this.stats,
       onEntry: (entry, owner) => this.#devices.onRemote(entry, owner, this.#t),
       onGone: (entry, reason) => this.#devices.onRemoteGone(entry, reason, this.#t),
+      onRevealed: (replica) => {
+        const peer = this.#membership.get(replica.owner.nodeId);
+        if (peer !== undefined) this.#afterReplica(peer, replica);
+      },
+      instant: () => this.#t,
     };
     this.#membership = new Membership(
       o.nodeId,

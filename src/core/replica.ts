@@ -11,7 +11,7 @@ import {
 } from './entry.js';
 import { Owner, type Held } from './roster.js';
 import type { Entry, Instant, RemoveReason } from './types.js';
-import type { View } from './view.js';
+import type { Reveal, View } from './view.js';
 import type { ShardState } from './wire.js';
 
 /**
@@ -31,6 +31,8 @@ export interface ReplicaLimits {
   readonly pullTimeoutMaxMs: number;
   readonly bufferedDeltas: number;
   readonly snapshotEntries: number;
+  /** Entries of a first snapshot that are revealed in one slice of the event loop. */
+  readonly sliceEntries: number;
 }
 
 export const DEFAULT_REPLICA_LIMITS: ReplicaLimits = {
@@ -39,6 +41,7 @@ export const DEFAULT_REPLICA_LIMITS: ReplicaLimits = {
   pullTimeoutMaxMs: 8000,
   bufferedDeltas: 32,
   snapshotEntries: 1_000_000,
+  sliceEntries: 1000,
 };
 
 export interface ReplicaHost {
@@ -56,6 +59,10 @@ export interface ReplicaHost {
   /** Called for every entry that came or changed, for what this node's own devices must learn of it. */
   readonly onEntry: (entry: Entry, owner: Owner) => void;
   readonly onGone: (entry: Entry, reason: RemoveReason) => void;
+  /** Called when a snapshot that was revealed in slices counts as a whole. */
+  readonly onRevealed: (replica: Replica) => void;
+  /** The time of the input that is being worked on. */
+  readonly instant: () => Instant;
 }
 
 export interface ReplicaStats {
@@ -83,6 +90,8 @@ interface Staging {
   readonly parts: Set<number>;
   readonly entries: Map<string, Entry | Held>;
   readonly digest: Digest;
+  /** Every entry of it was new here and is staged in the view. */
+  isNew: boolean;
   last: number;
 }
 
@@ -104,6 +113,8 @@ export class Replica {
   #pullUntil: number | null = null;
   #attempts = 0;
   #staging: Staging | null = null;
+  /** Set while the staged snapshot is whole and comes to count, slice by slice. */
+  #revealing: Reveal | null = null;
 
   constructor(owner: Owner, shard: number, host: ReplicaHost) {
     this.owner = owner;
@@ -147,7 +158,7 @@ export class Replica {
       return;
     }
     if (seq > this.#target) this.#target = seq;
-    if (seq === this.#have + 1) {
+    if (seq === this.#have + 1 && this.#revealing === null) {
       this.#apply(seq, body, t);
       this.#drain(t);
     } else if (this.#buffer.size < this.#host.limits.bufferedDeltas) {
@@ -180,7 +191,7 @@ export class Replica {
   ): void {
     if (state.seq > this.#target) this.#target = state.seq;
     const newer = state.seq > this.#have || (this.#diverged && state.seq === this.#have);
-    if (!newer || part >= MAX_PARTS) {
+    if (!newer || part >= MAX_PARTS || this.#revealing !== null) {
       this.#note(t.now);
       return;
     }
@@ -195,7 +206,8 @@ export class Replica {
       const owner = new Owner(this.owner.nodeId);
       owner.hidden = true;
       const digest = new Digest();
-      staging = { state, id, owner, parts: new Set(), entries: new Map(), digest, last: -1 };
+      const [parts, entries] = [new Set<number>(), new Map<string, Entry | Held>()];
+      staging = { state, id, owner, parts, entries, digest, isNew: true, last: -1 };
       this.#staging = staging;
     }
     if (!staging.parts.has(part)) {
@@ -210,6 +222,7 @@ export class Replica {
         const key = keyOf(entry);
         if (staging.entries.has(key)) continue;
         const isNew = !this.#held.has(key);
+        if (!isNew) staging.isNew = false;
         const { view } = this.#host;
         staging.entries.set(key, isNew ? view.stage(staging.owner, entry, this.shard) : entry);
         staging.digest.fold(hashKey(key), entry.rev, 1);
@@ -221,20 +234,68 @@ export class Replica {
       this.#host.stats.malformed++;
       this.#unstage();
     } else if (staging.last !== -1 && staging.parts.size === staging.last + 1) {
-      this.#swap(staging, t);
-      this.#drain(t);
+      const isFirst = staging.isNew && this.#held.size === 0;
+      if (isFirst && staging.entries.size > this.#host.limits.sliceEntries) {
+        this.#reveal(staging);
+      } else {
+        this.#swap(staging, t);
+        this.#drain(t);
+      }
     }
     this.#note(t.now);
   }
 
+  /**
+   * Where nothing was held, what was staged is what is held. Its entries come to count in slices, while
+   * the view tells nothing of the shard; the replica stays at what it had until all of them do.
+   */
+  #reveal(staging: Staging): void {
+    const { view, limits } = this.#host;
+    const entries = staging.entries.values() as MapIterator<Held>;
+    const step = (): boolean => {
+      for (let i = 0; i < limits.sliceEntries; i++) {
+        const { value: held } = entries.next();
+        if (held === undefined) {
+          this.#revealed(staging);
+          return false;
+        }
+        view.reveal(held, this.owner);
+        this.#host.onEntry(held.entry, this.owner);
+      }
+      return true;
+    };
+    this.#revealing = { shard: this.shard, step };
+    view.addReveal(this.#revealing);
+  }
+
+  #revealed(staging: Staging): void {
+    const t = this.#host.instant();
+    this.#revealing = null;
+    this.#become(staging, staging.entries as Map<string, Held>);
+    this.#drain(t);
+    this.#note(t.now);
+    this.#host.onRevealed(this);
+  }
+
+  #become({ digest, state }: Staging, held: Map<string, Held>): void {
+    const { stats } = this.#host;
+    this.#held = held;
+    this.#digest = digest;
+    this.#have = state.seq;
+    this.#staging = null;
+    this.#diverged = false;
+    stats.snapshotsApplied++;
+    if (!this.#digest.equals(state.a, state.b)) {
+      stats.divergences++;
+      this.#diverged = true;
+    }
+  }
+
   #swap(staging: Staging, t: Instant): void {
-    const { view, stats } = this.#host;
-    const { state } = staging;
-    assert(state.seq >= this.#have, 'a snapshot never takes a replica back');
+    const { view } = this.#host;
+    assert(staging.state.seq >= this.#have, 'a snapshot never takes a replica back');
     const old = this.#held;
-    // Where nothing was held, what was staged is what is held: only its values may change.
-    const isFirst = old.size === 0;
-    const next = (isFirst ? staging.entries : new Map()) as Map<string, Held>;
+    const next = new Map<string, Held>();
     for (const [key, staged] of staging.entries) {
       const entry = 'owner' in staged ? staged.entry : staged;
       let held = old.get(key);
@@ -251,23 +312,14 @@ export class Replica {
         else held = view.add(this.owner, entry, this.shard, false);
         this.#host.onEntry(entry, this.owner);
       }
-      if (!isFirst || held !== staged) next.set(key, held);
+      next.set(key, held);
     }
     const until = t.now + this.#host.repairGraceMs;
     for (const held of old.values()) {
       view.expect(held, until, 'disconnected', held.entry.lastActiveAt);
       this.#host.onGone(held.entry, 'disconnected');
     }
-    this.#held = next;
-    this.#digest = staging.digest;
-    this.#have = state.seq;
-    this.#staging = null;
-    this.#diverged = false;
-    stats.snapshotsApplied++;
-    if (!this.#digest.equals(state.a, state.b)) {
-      stats.divergences++;
-      this.#diverged = true;
-    }
+    this.#become(staging, next);
   }
 
   #drain(t: Instant): void {
@@ -395,6 +447,16 @@ export class Replica {
 
   /** Lets go of everything, for instance when nobody here needs the shard any more. */
   dispose(each: (held: Held) => void): void {
+    if (this.#revealing !== null) {
+      // What of it counts already goes like what is held.
+      this.#host.view.dropReveal(this.#revealing);
+      this.#revealing = null;
+      for (const held of this.#staging?.entries.values() as MapIterator<Held>) {
+        if (held.owner === this.owner) each(held);
+        else this.#host.view.unstage(held);
+      }
+      this.#staging = null;
+    }
     for (const held of this.#held.values()) each(held);
     this.#held.clear();
     this.#digest.reset();

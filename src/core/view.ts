@@ -45,6 +45,8 @@ const STORM_SHARE = 0.2;
 
 /** Work units of one slice: a fold is 1, an event 4 and 1/4 for each socket. About 1 ms. */
 const SLICE_UNITS = 600;
+/** Units of a slice that are left for the rest while a snapshot is revealed. */
+const UNITS_BESIDE_REVEAL = 300;
 /** Units to encode one user. */
 const ENCODE_UNITS = 1;
 /** Bytes of lists handed to sockets in one slice. */
@@ -63,6 +65,13 @@ interface Tracked extends UserRecord, Listed {
   /** Why the last thing held was dropped, in case it was the last. */
   reason: OfflineReason;
   seenAt: number;
+}
+
+/** A snapshot that comes to count entry by entry. Nothing of its shard is told before it is whole. */
+export interface Reveal {
+  readonly shard: number;
+  /** Does a slice of the work. True when there is more to do. */
+  readonly step: () => boolean;
 }
 
 /** A list as JSON: `'[' + parts.join(',') + ']'`. Unchanged parts are the same strings as before. */
@@ -115,6 +124,7 @@ export class View {
   readonly #communities = new Map<string, Community>();
   readonly #byShard = new Map<number, Set<Community>>();
   readonly #work = new Set<Community>();
+  readonly #reveals = new Set<Reveal>();
   readonly #expiring = new Deadlines<Held>();
   #versions = 0;
   /** Users that are online to others, with their records per community. */
@@ -139,6 +149,15 @@ export class View {
   stage(staging: Owner, entry: Entry, shard: number): Held {
     assert(staging.hidden, 'what is staged is hidden');
     return this.#hold(staging, entry, shard);
+  }
+
+  /** Does `reveal.step` with each flush until there is no more to do, and tells nothing of its shard. */
+  addReveal(reveal: Reveal): void {
+    this.#reveals.add(reveal);
+  }
+
+  dropReveal(reveal: Reveal): void {
+    this.#reveals.delete(reveal);
   }
 
   /** What was staged counts from now on, as its owner's. */
@@ -329,9 +348,9 @@ export class View {
   }
 
   #settle(community: Community): void {
-    for (const user of community.heldBack) {
-      if (user.mark === Mark.heldBack) community.settling.push(user);
-    }
+    // Who was told meanwhile is not marked any more and is left out when it is their turn.
+    if (community.settling.length === 0) community.settling = community.heldBack;
+    else for (const user of community.heldBack) community.settling.push(user);
     community.heldBack = [];
     this.#work.add(community);
   }
@@ -392,21 +411,36 @@ export class View {
   }
 
   get hasWork(): boolean {
-    return this.#work.size > 0;
+    return this.#work.size > 0 || this.#reveals.size > 0;
   }
 
   /** Tells one slice of what has changed; `hasWork` says whether there is more. */
   flush(): void {
     let units = SLICE_UNITS;
     let bytes = SLICE_LIST_BYTES;
+    for (const reveal of this.#reveals) {
+      if (!reveal.step()) this.#reveals.delete(reveal);
+      units = UNITS_BESIDE_REVEAL;
+      break;
+    }
+    const revealing = new Set<number>();
+    for (const { shard } of this.#reveals) revealing.add(shard);
     for (const community of this.#work) {
-      if (units <= 0 || bytes <= 0) return;
+      if (revealing.has(community.shard)) continue;
       units = this.#tellChanges(community, units);
-      if (units <= 0) return;
-      if (hasListsToTell(community)) units -= ENCODE_UNITS * community.pages.encode(units);
-      if (units <= 0) return;
-      bytes = this.#tellLists(community, bytes);
-      if (isIdle(community)) this.#work.delete(community);
+      if (units > 0 && hasListsToTell(community)) {
+        units -= ENCODE_UNITS * community.pages.encode(units);
+      }
+      if (units > 0) bytes = this.#tellLists(community, bytes);
+      const idle = isIdle(community);
+      if (idle) this.#work.delete(community);
+      if (units > 0 && bytes > 0) continue;
+      if (!idle) {
+        // The next slice begins with the others: one busy community must not keep them waiting.
+        this.#work.delete(community);
+        this.#work.add(community);
+      }
+      return;
     }
   }
 

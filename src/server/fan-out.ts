@@ -65,7 +65,7 @@ export class FanOut {
       const own = new Set(this.#engine.socketsOf(userId, communityId));
       to = [...listed].filter((id) => own.has(id) === (audience === 'own'));
     }
-    this.#send(this.#socketsOf(to), type, [payload]);
+    this.#send(this.#socketsOf(to), type, () => [payload]);
   }
 
   /** Sends the list to these sockets, which thereby join the room: both in one tick. */
@@ -78,11 +78,12 @@ export class FanOut {
       const userId = this.#engine.userOf(socket.id);
       const own = userId === undefined ? null : this.#engine.own(communityId, userId);
       if (own === null) same.push(socket);
-      else this.#send([socket], 'globalPresenceSync', [this.listFor(communityId, own), info]);
+      else this.#send([socket], 'globalPresenceSync', () => [this.listFor(communityId, own), info]);
     }
     this.#host.onList(socketIds.length, info.complete);
     if (same.length === 0) return;
-    const args = [this.#engine.onlineUsers(communityId), info];
+    // The array of users is made only where somebody wants more than its encoding.
+    const args = (): unknown[] => [this.#engine.onlineUsers(communityId), info];
     this.#send(same, 'globalPresenceSync', args, () => this.#encodeList(communityId, info));
   }
 
@@ -126,12 +127,12 @@ export class FanOut {
   #send(
     sockets: readonly Socket[],
     event: string,
-    args: readonly unknown[],
-    encode = (): Encoded => this.#encode([event, ...args]),
+    args: () => readonly unknown[],
+    encode = (): Encoded => this.#encode([event, ...args()]),
   ): void {
     if (sockets.length === 0) return;
     if (!this.#canWriteRaw(sockets[0] as Socket)) {
-      this.#nsp.local.to(sockets.map((socket) => socket.id)).emit(event, ...args);
+      this.#nsp.local.to(sockets.map((socket) => socket.id)).emit(event, ...args());
       return;
     }
     const { packet, frame } = encode();
@@ -142,7 +143,7 @@ export class FanOut {
       wsPreEncodedFrame: frame,
     };
     for (const socket of sockets) {
-      for (const listener of socket.listenersAnyOutgoing()) listener.call(socket, event, ...args);
+      for (const listener of socket.listenersAnyOutgoing()) listener.call(socket, event, ...args());
       (socket.client as unknown as Required<RawClient>).writeToEngine([packet], options);
     }
   }

@@ -195,7 +195,7 @@ export class World {
         stormChanges: 2,
         snapshotPieceEntries: 1,
         log: { deltas: 2, bytes: 2000, ageMs: 5000, opsPerDelta: 1 },
-        replica: { bufferedDeltas: 1 },
+        replica: { bufferedDeltas: 1, sliceEntries: 1 },
       }),
     };
     const engine = this.#host.makeEngine?.(engineOptions, this) ?? new PresenceNode(engineOptions);
