@@ -22,7 +22,7 @@ export const DEFAULT_LOG_LIMITS: LogLimits = {
   deltas: 1000,
   bytes: 1024 * 1024,
   ageMs: 60_000,
-  opsPerDelta: 200,
+  opsPerDelta: 100,
 };
 
 export interface Delta {

@@ -808,12 +808,7 @@ export class PresenceNode {
 
   #touchAll(peer: Peer, t: Instant): void {
     const seenAt = Math.max(0, t.wall - (t.now - peer.lastHeard));
-    for (const replica of peer.replicas.values()) {
-      for (const held of replica.held) {
-        this.#view.touch(held, 'node-down', seenAt);
-        if (peer.owner.hidden) this.#devices.onRemoteGone(held.entry, 'node-down', t);
-      }
-    }
+    for (const replica of peer.replicas.values()) replica.touch(seenAt);
   }
 
   #dispose(peer: Peer, each: (held: Held) => void): void {

@@ -11,7 +11,7 @@ import {
 } from './entry.js';
 import { Owner, type Held } from './roster.js';
 import type { Entry, Instant, RemoveReason } from './types.js';
-import type { Reveal, View } from './view.js';
+import type { BulkChange, View } from './view.js';
 import type { ShardState } from './wire.js';
 
 /**
@@ -31,7 +31,7 @@ export interface ReplicaLimits {
   readonly pullTimeoutMaxMs: number;
   readonly bufferedDeltas: number;
   readonly snapshotEntries: number;
-  /** Entries of a first snapshot that are revealed in one slice of the event loop. */
+  /** Entries of a bulk change that are worked on in one slice of the event loop. */
   readonly sliceEntries: number;
 }
 
@@ -114,7 +114,7 @@ export class Replica {
   #attempts = 0;
   #staging: Staging | null = null;
   /** Set while the staged snapshot is whole and comes to count, slice by slice. */
-  #revealing: Reveal | null = null;
+  #revealing: BulkChange | null = null;
 
   constructor(owner: Owner, shard: number, host: ReplicaHost) {
     this.owner = owner;
@@ -265,7 +265,7 @@ export class Replica {
       return true;
     };
     this.#revealing = { shard: this.shard, step };
-    view.addReveal(this.#revealing);
+    view.addBulk(this.#revealing);
   }
 
   #revealed(staging: Staging): void {
@@ -445,13 +445,29 @@ export class Replica {
     return this.#diverged ? -1 : this.#have;
   }
 
+  /** The owner is hidden or shown from now on: its users are compared again with what was told. */
+  touch(seenAt: number): void {
+    const { view, limits, onGone } = this.#host;
+    const all = this.#held.values();
+    const step = (): boolean => {
+      for (let i = 0; i < limits.sliceEntries; i++) {
+        const { value: held } = all.next();
+        if (held === undefined) return false;
+        view.touch(held, 'node-down', seenAt);
+        if (this.owner.hidden) onGone(held.entry, 'node-down');
+      }
+      return true;
+    };
+    if (step()) view.addBulk({ shard: this.shard, step });
+  }
+
   /** Lets go of everything, for instance when nobody here needs the shard any more. */
   dispose(each: (held: Held) => void): void {
     if (this.#revealing !== null) {
       // What of it counts already goes like what is held.
-      this.#host.view.dropReveal(this.#revealing);
+      this.#host.view.dropBulk(this.#revealing);
       this.#revealing = null;
-      for (const held of this.#staging?.entries.values() as MapIterator<Held>) {
+      for (const held of (this.#staging as Staging).entries.values() as MapIterator<Held>) {
         if (held.owner === this.owner) each(held);
         else this.#host.view.unstage(held);
       }

@@ -45,8 +45,8 @@ const STORM_SHARE = 0.2;
 
 /** Work units of one slice: a fold is 1, an event 4 and 1/4 for each socket. About 1 ms. */
 const SLICE_UNITS = 600;
-/** Units of a slice that are left for the rest while a snapshot is revealed. */
-const UNITS_BESIDE_REVEAL = 300;
+/** Units of a slice that are left for the rest beside a step of a bulk change. */
+const UNITS_BESIDE_BULK = 300;
 /** Units to encode one user. */
 const ENCODE_UNITS = 1;
 /** Bytes of lists handed to sockets in one slice. */
@@ -67,8 +67,11 @@ interface Tracked extends UserRecord, Listed {
   seenAt: number;
 }
 
-/** A snapshot that comes to count entry by entry. Nothing of its shard is told before it is whole. */
-export interface Reveal {
+/**
+ * A change of very many entries of a shard, made in slices: a snapshot that comes to count, an owner that
+ * is hidden. Nothing of its shard is told before it is whole.
+ */
+export interface BulkChange {
   readonly shard: number;
   /** Does a slice of the work. True when there is more to do. */
   readonly step: () => boolean;
@@ -124,7 +127,7 @@ export class View {
   readonly #communities = new Map<string, Community>();
   readonly #byShard = new Map<number, Set<Community>>();
   readonly #work = new Set<Community>();
-  readonly #reveals = new Set<Reveal>();
+  readonly #bulk = new Set<BulkChange>();
   readonly #expiring = new Deadlines<Held>();
   #versions = 0;
   /** Users that are online to others, with their records per community. */
@@ -151,13 +154,13 @@ export class View {
     return this.#hold(staging, entry, shard);
   }
 
-  /** Does `reveal.step` with each flush until there is no more to do, and tells nothing of its shard. */
-  addReveal(reveal: Reveal): void {
-    this.#reveals.add(reveal);
+  /** Steps with each flush until there is no more to do. */
+  addBulk(change: BulkChange): void {
+    this.#bulk.add(change);
   }
 
-  dropReveal(reveal: Reveal): void {
-    this.#reveals.delete(reveal);
+  dropBulk(change: BulkChange): void {
+    this.#bulk.delete(change);
   }
 
   /** What was staged counts from now on, as its owner's. */
@@ -411,22 +414,22 @@ export class View {
   }
 
   get hasWork(): boolean {
-    return this.#work.size > 0 || this.#reveals.size > 0;
+    return this.#work.size > 0 || this.#bulk.size > 0;
   }
 
   /** Tells one slice of what has changed; `hasWork` says whether there is more. */
   flush(): void {
     let units = SLICE_UNITS;
     let bytes = SLICE_LIST_BYTES;
-    for (const reveal of this.#reveals) {
-      if (!reveal.step()) this.#reveals.delete(reveal);
-      units = UNITS_BESIDE_REVEAL;
+    for (const change of this.#bulk) {
+      if (!change.step()) this.#bulk.delete(change);
+      units = UNITS_BESIDE_BULK;
       break;
     }
-    const revealing = new Set<number>();
-    for (const { shard } of this.#reveals) revealing.add(shard);
+    const changing = new Set<number>();
+    for (const { shard } of this.#bulk) changing.add(shard);
     for (const community of this.#work) {
-      if (revealing.has(community.shard)) continue;
+      if (changing.has(community.shard)) continue;
       units = this.#tellChanges(community, units);
       if (units > 0 && hasListsToTell(community)) {
         units -= ENCODE_UNITS * community.pages.encode(units);

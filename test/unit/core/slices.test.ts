@@ -96,6 +96,26 @@ describe('a first snapshot', () => {
   });
 });
 
+describe('a node that dies', () => {
+  it('with more users than fit in a slice is told as one list', () => {
+    const cluster = new CoreCluster();
+    cluster.start('a');
+    cluster.start('b', { replica: { sliceEntries: 2 }, stormChanges: 1 });
+    cluster.join('b', 'watcher');
+    for (let i = 0; i < 10; i++) cluster.join('a', `u${i}`);
+    cluster.run(5000);
+    const before = cluster.at('b').told.length;
+    cluster.kill('a');
+    cluster.run(15_000);
+    const told = cluster.at('b').told.slice(before);
+    expect(told.filter(({ type }) => type === 'list')).toMatchObject([{ users: ['watcher'] }]);
+    // The application hears of each.
+    for (let i = 0; i < 10; i++) {
+      expect(told).toContainEqual({ type: 'userOffline', userId: `u${i}`, reason: 'node-down' });
+    }
+  });
+});
+
 describe('a flush', () => {
   it('serves every community, however much there is to tell in one of them', () => {
     const node = new PresenceNode({ nodeId: 'n', random: () => 0, solo: true, stormChanges: 1e6 });
