@@ -27,11 +27,14 @@ function under(faults: readonly Fault[], { name, file, edits }: Mutant): Mutant 
 }
 
 export const MUTANTS: readonly Mutant[] = [
-  mutant('no gap check', 'replica', ['if (seq === this.#have + 1) {', 'if (true) {']),
+  mutant('no gap check', 'replica', [
+    'if (seq === this.#have + 1 && this.#revealing === null) {',
+    'if (true) {',
+  ]),
   mutant(
     'no gap check and no assertion',
     'replica',
-    ['if (seq === this.#have + 1) {', 'if (true) {'],
+    ['if (seq === this.#have + 1 && this.#revealing === null) {', 'if (true) {'],
     ["assert(seq === this.#have + 1, 'a delta applies only to its predecessor');", ''],
   ),
   mutant(
