@@ -293,7 +293,8 @@ export class Replica {
 
   #swap(staging: Staging, t: Instant): void {
     const { view } = this.#host;
-    assert(staging.state.seq >= this.#have, 'a snapshot never takes a replica back');
+    const { state } = staging;
+    assert(state.seq >= this.#have, 'a snapshot never takes a replica back');
     const old = this.#held;
     const next = new Map<string, Held>();
     for (const [key, staged] of staging.entries) {

@@ -177,7 +177,7 @@ export const MUTANTS: readonly Mutant[] = [
     '',
   ]),
   mutant('ready without a hello', 'node', [
-    'return this.#solo || (this.#started && this.#round > ROUNDS);',
+    'return this.#solo || (this.#started && this.#discovery.isDone);',
     'return true;',
   ]),
   mutant('nobody is asked when a shard begins', 'node', [
@@ -186,11 +186,8 @@ export const MUTANTS: readonly Mutant[] = [
   ]),
   mutant(
     'heartbeats without the changed shards',
-    'node',
-    [
-      'for (const index of this.#changedShards)\n            states.push(this.#log(index).state());',
-      '',
-    ],
+    'publisher',
+    ['for (const index of this.#changed)\n            states.push(this.log(index).state());', ''],
     [
       'for (let i = 0; i < Math.min(ROLLING_STATES, logs.length); i++) {',
       'for (let i = 0; i < 0; i++) {',
