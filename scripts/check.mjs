@@ -22,6 +22,7 @@ const STEPS = [
   ['types of client and hooks', bin('tsc', '-p', 'tsconfig.dom.json')],
   ['types of the page', bin('tsc', '-p', 'web/tsconfig.json')],
   ['build', node('build.mjs')],
+  ['API reference', node('api-docs.mjs', '--check')],
   ['size of the client', node('check-size.mjs')],
   ['packaging: publint', bin('publint')],
   ['packaging: types', bin('attw', '--pack', '.', '--profile', 'esm-only', '--quiet')],

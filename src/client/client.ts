@@ -15,6 +15,7 @@ import type {
   UserPresence,
 } from './types.js';
 
+/** What `createPresenceClient` takes. */
 export interface PresenceClientOptions {
   /** This device, where the application gives it to the server by `device.auth`. Default: the server knows it by the socket's id. */
   readonly device?: PresenceDevice;

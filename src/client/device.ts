@@ -1,5 +1,6 @@
 import type { SettableStatus } from './types.js';
 
+/** What `createPresenceDevice` takes. */
 export interface PresenceDeviceOptions {
   /** Name under which the tab remembers its device. Default `rollcall`. */
   readonly key?: string;

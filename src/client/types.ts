@@ -12,6 +12,7 @@ export type Status = 'active' | 'idle' | 'busy';
 /** What a device may set: `invisible` makes its user offline to everybody else. */
 export type SettableStatus = Status | 'invisible';
 
+/** One device of a user. */
 export interface DevicePresence<Meta = Data> {
   readonly deviceId: string;
   readonly status: Status;
@@ -23,6 +24,7 @@ export interface DevicePresence<Meta = Data> {
   readonly lastActiveAt: number;
 }
 
+/** A user in one community: all devices folded into one. */
 export interface UserPresence<Info = Data, Meta = Data> {
   readonly userId: string;
   readonly communityId: string;

@@ -53,6 +53,7 @@ export interface AskedNode {
   readonly hasAnswered: boolean;
 }
 
+/** Why a user is online, or not: every device that any node knows. */
 export interface UserExplanation {
   readonly userId: string;
   /** Every node that is not down has answered. */
@@ -69,12 +70,14 @@ export interface EvictionTarget {
   readonly communityId?: string | undefined;
 }
 
+/** A device that an eviction ended in one community. */
 export interface EvictedDevice {
   readonly communityId: string;
   readonly deviceId: string;
   readonly nodeId: string;
 }
 
+/** What became of an eviction. */
 export interface Eviction {
   readonly userId: string;
   /** Every node that is not down has done it. */

@@ -46,6 +46,7 @@ import {
  * what waits in its sockets. Production and the simulator drive this very class.
  */
 
+/** What a `PresenceNode` is made from. Durations are in ms. */
 export interface NodeOptions {
   /** New at every start. */
   readonly nodeId: string;
@@ -141,6 +142,7 @@ interface Fetch {
   readonly until: number;
 }
 
+/** One node under the strategy `replicated`, without input and output of its own. */
 export class PresenceNode {
   readonly nodeId: string;
   readonly nodeName: string | undefined;
@@ -1217,6 +1219,7 @@ export class PresenceNode {
   }
 }
 
+/** The insides of a node, for a simulator that checks them. */
 export interface NodeInspection {
   readonly logs: ReadonlyMap<number, ShardLog>;
   readonly peers: Iterable<Peer>;

@@ -14,6 +14,7 @@ export interface ReportedPeer {
   readonly lastHeardMs: number;
 }
 
+/** How a node is, as it says itself. */
 export interface NodeReport {
   readonly nodeId: string;
   readonly nodeName: string | null;
@@ -39,6 +40,7 @@ export interface NodeReport {
   readonly peers: readonly ReportedPeer[];
 }
 
+/** The reports of a cluster’s nodes at one moment. */
 export interface ClusterReport {
   /** Every node that is not down has answered. */
   readonly complete: boolean;

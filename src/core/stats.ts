@@ -3,6 +3,7 @@ import type { WireFault } from './wire.js';
 
 /** What a node counts since its start, and what it holds at a moment, for metrics and checks of bounds. */
 
+/** What a node has done since its start. */
 export interface NodeStats extends ReplicaStats {
   messagesSent: number;
   bytesSent: number;
@@ -24,6 +25,7 @@ export interface NodeStats extends ReplicaStats {
   fenceDrops: number;
 }
 
+/** What a node holds at one moment. */
 export interface NodeGauges {
   readonly entriesOwned: number;
   readonly entriesHeld: number;

@@ -18,6 +18,7 @@ export type OfflineReason = 'left' | 'disconnected' | 'timeout' | 'node-down';
 /** Plain JSON data of the application. */
 export type Data = Readonly<Record<string, unknown>>;
 
+/** One device of a user, as others see it. */
 export interface DevicePresence {
   readonly deviceId: string;
   readonly status: Status;
@@ -29,6 +30,7 @@ export interface DevicePresence {
   readonly lastActiveAt: number;
 }
 
+/** A user in one community: all devices folded into one. */
 export interface UserPresence {
   readonly userId: string;
   readonly communityId: string;
@@ -40,6 +42,7 @@ export interface UserPresence {
   readonly lastActiveAt: number;
 }
 
+/** What a list of a community covers. */
 export interface ListInfo {
   readonly communityId: string;
   /** False when some node that may hold members has not been heard: unknown is not offline. */
@@ -48,6 +51,7 @@ export interface ListInfo {
   readonly nodes: number;
 }
 
+/** A user came online in a community. */
 export interface OnlineEvent {
   readonly type: 'userOnline';
   readonly communityId: string;
@@ -55,6 +59,7 @@ export interface OnlineEvent {
   readonly userPresence: UserPresence;
 }
 
+/** Something of a user who is online changed. */
 export interface UpdatedEvent {
   readonly type: 'userUpdated';
   readonly communityId: string;
@@ -62,6 +67,7 @@ export interface UpdatedEvent {
   readonly userPresence: UserPresence;
 }
 
+/** A user went offline in a community. */
 export interface OfflineEvent {
   readonly type: 'userOffline';
   readonly communityId: string;
@@ -70,6 +76,7 @@ export interface OfflineEvent {
   readonly reason: OfflineReason;
 }
 
+/** What is told of users. */
 export type PresenceEvent = OnlineEvent | UpdatedEvent | OfflineEvent;
 
 /** A moment: `now` is monotonic and decides, `wall` is the time of day and is only shown. Both in ms. */
@@ -129,8 +136,10 @@ export interface DevicePatch {
   readonly meta?: Data | null | undefined;
 }
 
+/** What the failure detector thinks of another node: `suspect` is still shown, `down` is taken for dead. */
 export type PeerState = 'alive' | 'suspect' | 'down';
 
+/** A node, as this one sees it. */
 export interface NodeView {
   readonly nodeId: string;
   readonly nodeName: string | undefined;
@@ -143,6 +152,7 @@ export interface NodeView {
 /** Which local sockets an event is for. `server`: none of them, only the application's listeners. */
 export type Audience = 'all' | 'others' | 'own' | 'server';
 
+/** Why a node counts no more: silence, a leave in order, or a newer process of the same name. */
 export type NodeDownReason = 'silent' | 'left' | 'superseded';
 
 /** What the core asks of its host. Perform them in order, before the next input. */

@@ -7,6 +7,7 @@ import { isReason, type EvictionTarget } from './explanation.js';
  * shard's body without parsing it. docs/protocol.md lists the messages.
  */
 
+/** Nodes of another version ignore each other. */
 export const PROTOCOL_VERSION = 1;
 
 /** What a node says of one shard of its log: sequence number and digest. */

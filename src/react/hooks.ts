@@ -19,6 +19,7 @@ import {
 
 const Context = createContext<PresenceClient | null>(null);
 
+/** What `PresenceProvider` takes. */
 export interface PresenceProviderProps {
   /** Made outside of components, by `createPresenceClient`. null: nothing is known, as on a server. */
   // oxlint-disable-next-line typescript/no-explicit-any -- whatever info and meta the application has

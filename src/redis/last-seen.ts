@@ -1,6 +1,7 @@
 import { Keys } from './keys.js';
 import { linkTo, type RedisLink } from './link.js';
 
+/** What `lastSeenIn` takes. */
 export interface LastSeenOptions {
   /** A connected client of node-redis (4 or later) or ioredis (5 or later), single or Cluster. */
   readonly redis: unknown;

@@ -6,6 +6,7 @@ import { linkTo } from './link.js';
 import { readContents } from './replies.js';
 import { READ } from './scripts.js';
 
+/** What `createPresenceReader` takes. */
 export interface PresenceReaderOptions {
   /** A connected client of node-redis (4 or later) or ioredis (5 or later), single or Cluster. */
   readonly redis: unknown;

@@ -3,6 +3,7 @@ import { Keys } from './keys.js';
 import { linkTo } from './link.js';
 import { RedisStore } from './store.js';
 
+/** What `dualWrite` and `redisOnly` take. */
 export interface IndexOptions {
   /** A connected client of node-redis (4 or later) or ioredis (5 or later), single or Cluster. */
   readonly redis: unknown;

@@ -7,6 +7,7 @@ import { readPage } from './page-files.js';
 
 /** The live view of the cluster as a request handler: read-only, without cookies, behind a key. */
 
+/** Who may see the dashboard, and where it is. */
 export interface DashboardOptions {
   /** Who may see it: a bearer key, which the page asks for, or everybody (`open`). */
   readonly access: Exclude<Access, 'closed'>;

@@ -8,6 +8,7 @@ export type PresenceErrorCode =
   | 'RATE_LIMITED'
   | 'UNAVAILABLE';
 
+/** What rollcall throws, and refuses clients with: the code is for programs, the message for people. */
 export class PresenceError extends Error {
   override readonly name = 'PresenceError';
   readonly code: PresenceErrorCode;

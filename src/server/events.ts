@@ -20,6 +20,7 @@ export interface Refusal {
   error: { code: string; message: string };
 }
 
+/** What clients send, for the event map of a typed Socket.IO server and client. */
 export interface PresenceClientToServerEvents {
   presenceUpdate: (
     patch: DevicePatch,

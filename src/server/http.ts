@@ -9,6 +9,7 @@ import { failure, sendJson, type Answer } from './json.js';
  * whoever holds the API key reads of the cluster and the eviction of users.
  */
 
+/** What `createHttpApi` takes. */
 export interface HttpApiOptions {
   /** Who may read `/api`: a bearer key, everybody (`open`), or nobody. */
   readonly access: Access;
@@ -19,6 +20,10 @@ export interface HttpApiOptions {
 /** Answers the requests that are for it; gives false for any other, which it leaves alone. */
 export type HttpApi = (request: IncomingMessage, response: ServerResponse) => boolean;
 
+/**
+ * Makes the HTTP API: `/healthz` and `/metrics` for everybody, `/api` by `access`. Errors are answered as
+ * `{ error: { code, message } }`.
+ */
 export function createHttpApi(presence: Presence, options: HttpApiOptions): HttpApi {
   return (request, response) => {
     const path = (request.url ?? '/').split('?', 1)[0] as string;

@@ -6,6 +6,7 @@ export interface Answer {
   readonly body: object;
 }
 
+/** Answers with JSON that nobody may cache. */
 export function sendJson(response: ServerResponse, { status, body }: Answer): void {
   const text = JSON.stringify(body);
   response.writeHead(status, {
@@ -17,6 +18,7 @@ export function sendJson(response: ServerResponse, { status, body }: Answer): vo
   response.end(text);
 }
 
+/** An error as the HTTP API answers it: `{ error: { code, message } }`. */
 export function failure(status: number, code: string, message: string): Answer {
   return { status, body: { error: { code, message } } };
 }

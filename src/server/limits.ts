@@ -25,6 +25,7 @@ export interface PresenceLimits {
   readonly slowSocketBytes: number;
 }
 
+/** The limits where the option `limits` says nothing else. */
 export const DEFAULT_LIMITS: PresenceLimits = {
   idBytes: 128,
   communitiesPerSocket: 50,

@@ -28,6 +28,7 @@ export interface PresenceLogger {
   readonly error: (data: object, message: string) => void;
 }
 
+/** What `createPresence` takes. Only `identify` is required; durations are in ms. */
 export interface PresenceOptions<S extends Socket = Socket> {
   /**
    * Says who a socket is, after the application's own middlewares have run. Give null for a socket

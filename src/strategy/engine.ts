@@ -166,4 +166,5 @@ export interface StoreHost {
   readonly onFault: (reason: string) => void;
 }
 
+/** The strategies that there are. */
 export type StrategyName = 'replicated' | 'on-demand' | 'dual-write' | 'redis';

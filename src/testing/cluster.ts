@@ -1,5 +1,6 @@
 /** What the conformance suite needs of the cluster under test. Everything is real: processes and sockets. */
 
+/** A cluster of nodes that the suite may start, kill and connect clients to. */
 export interface ConformanceCluster {
   /** Starts one more node and waits until it serves. */
   readonly start: () => Promise<ConformanceNode>;
@@ -17,6 +18,7 @@ export interface ConformanceCluster {
   };
 }
 
+/** A node of the cluster under test. */
 export interface ConformanceNode {
   readonly url: string;
   /** SIGKILL or SIGTERM, and waits until the process has ended. */

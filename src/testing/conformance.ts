@@ -94,6 +94,7 @@ function two({ nodes }: ConformanceCluster): [ConformanceNode, ConformanceNode] 
   return [nodes[0] as ConformanceNode, nodes[1] as ConformanceNode];
 }
 
+/** What every strategy must do, as cases that any test runner can run. */
 export const conformance: readonly ConformanceCase[] = [
   scene('shows both directions, the own user included', false, async (s, cluster) => {
     const [a, b] = two(cluster);

@@ -1,6 +1,7 @@
 import type { Strategy } from '../engine.js';
 import { OnDemandNode } from './on-demand-node.js';
 
+/** What `onDemand` takes. */
 export interface OnDemandOptions {
   /** How long a roll call waits for a node that is slow or dead. 10 to 60 000 ms, default 1000. */
   readonly rollCallTimeoutMs?: number;
