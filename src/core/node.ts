@@ -31,6 +31,7 @@ import { View, type Community, type EncodedUsers } from './view.js';
 import {
   decodeMessage,
   encodeMessage,
+  laterClock,
   type Answered,
   type Message,
   type ShardState,
@@ -645,7 +646,7 @@ export class PresenceNode {
     }
     this.stats.messagesReceived++;
     this.stats.bytesReceived += (data as string).length;
-    if (lamport > this.#lamport) this.#lamport = lamport;
+    this.#lamport = laterClock(this.#lamport, lamport);
     this.#membership.revive(peer, t);
     this.#take(peer, message);
   }

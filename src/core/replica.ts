@@ -202,6 +202,13 @@ export class Replica {
       this.#unstage();
       staging = null;
     }
+    if (staging !== null && staging.state.seq !== state.seq) {
+      // One snapshot stands at one sequence number.
+      this.#host.stats.malformed++;
+      this.#unstage();
+      this.#note(t.now);
+      return;
+    }
     if (staging === null) {
       const owner = new Owner(this.owner.nodeId);
       owner.hidden = true;

@@ -137,7 +137,13 @@ export interface Envelope {
 
 export type WireFault = 'malformed' | 'oversize' | 'version' | 'cluster';
 
+/** Clocks beyond this are not followed, so that there is room above it for each node's own count. */
 const MAX_LAMPORT = 2 ** 50;
+
+/** A node's Lamport clock once it has heard another's. No clock that it hears makes it run out. */
+export function laterClock(own: number, heard: number): number {
+  return heard > own && heard <= MAX_LAMPORT ? heard : own;
+}
 
 type WireState = [number, number, number, number];
 
@@ -267,7 +273,7 @@ export function decodeMessage(
   if (head['c'] !== cluster) return 'cluster';
   const from = head['f'];
   const lamport = head['l'];
-  if (!isId(from) || !isCount(lamport) || lamport > MAX_LAMPORT) return 'malformed';
+  if (!isId(from) || !isCount(lamport)) return 'malformed';
   const message = decodeKind(head, end === -1 ? undefined : data.slice(end + 1));
   return message === undefined ? 'malformed' : { cluster, from, lamport, message };
 }

@@ -11,7 +11,13 @@ import type {
 } from '../core/index.js';
 import { Membership, type Peer } from '../core/membership.js';
 import { Operations } from '../core/operations.js';
-import { decodeMessage, encodeMessage, type Answered, type Message } from '../core/wire.js';
+import {
+  decodeMessage,
+  encodeMessage,
+  laterClock,
+  type Answered,
+  type Message,
+} from '../core/wire.js';
 import { Discovery } from '../core/discovery.js';
 import type { Engine, EngineOptions } from './engine.js';
 import { READY_TIMEOUT_MS, TellingNode } from './telling-node.js';
@@ -205,7 +211,7 @@ export abstract class ToldNode extends TellingNode implements Engine {
     }
     this.stats.messagesReceived++;
     this.stats.bytesReceived += (data as string).length;
-    if (lamport > this.lamport) this.lamport = lamport;
+    this.lamport = laterClock(this.lamport, lamport);
     this.membership.revive(peer, t);
     switch (message.kind) {
       case 'hello':

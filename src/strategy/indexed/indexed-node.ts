@@ -2,7 +2,7 @@ import type { Instant } from '../../core/index.js';
 import type { EntryLog } from '../../core/devices.js';
 import type { Peer } from '../../core/membership.js';
 import { RollCallAnswers } from '../../core/roll-call.js';
-import type { Message } from '../../core/wire.js';
+import { laterClock, type Message } from '../../core/wire.js';
 import type { EngineOptions } from '../engine.js';
 import type { Told } from '../telling-node.js';
 import { ToldNode } from '../told-node.js';
@@ -53,7 +53,7 @@ export class IndexedNode extends ToldNode {
       lingerMs: options.lingerMs,
       graceMs: Math.max(options.lingerMs, GRACE_MS),
       onEntry: (entry, owner) => {
-        this.lamport = Math.max(this.lamport, entry.rev, entry.born);
+        this.lamport = laterClock(laterClock(this.lamport, entry.rev), entry.born);
         this.devices.onRemote(entry, owner, this.t);
       },
       onGone: (entry, reason) => this.devices.onRemoteGone(entry, reason, this.t),
