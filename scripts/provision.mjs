@@ -1,4 +1,4 @@
-// Finds redis-server, a Chromium and a Python with Socket.IO for the tests, and installs what is missing where it may.
+// Finds redis-server, a Chromium, nginx and a Python with Socket.IO for the tests, and installs what is missing where it may.
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
@@ -11,6 +11,7 @@ const NEEDS = [
     names: ['chromium', 'chromium-browser', 'google-chrome'],
     apt: 'chromium',
   },
+  { what: 'nginx', env: 'NGINX', names: ['nginx', '/usr/sbin/nginx'], apt: 'nginx-light' },
   {
     what: 'python3-socketio',
     env: 'PYTHON',

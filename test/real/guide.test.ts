@@ -1,0 +1,90 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TestClient } from '../support/client.js';
+import { freePort } from '../support/ports.js';
+import { tied } from '../support/process.js';
+import { hasRedis, TestRedis } from '../support/redis.js';
+import { ServeProcess } from '../support/serve.js';
+import { waitFor } from '../support/wait.js';
+
+const NGINX = process.env['NGINX'];
+if (NGINX === undefined && process.env['CI']) throw new Error('CI needs nginx; run npm test');
+
+const guide = readFileSync(fileURLToPath(new URL('../../docs/guide.md', import.meta.url)), 'utf8');
+
+describe.runIf(hasRedis && NGINX !== undefined)('the load balancer of the guide', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'rollcall-nginx-'));
+  let redis: TestRedis;
+  let nodes: ServeProcess[] = [];
+  let nginx: ChildProcess;
+  let url = '';
+
+  beforeAll(async () => {
+    redis = await TestRedis.start();
+    nodes = await Promise.all([1, 2, 3].map(() => ServeProcess.start(['--redis', redis.url])));
+    const port = await freePort();
+    let site = /```nginx\n([^]*?)```/.exec(guide)?.[1] ?? '';
+    for (const [i, node] of nodes.entries()) {
+      expect(site).toContain(`127.0.0.1:${3001 + i};`);
+      site = site.replace(`127.0.0.1:${3001 + i};`, `127.0.0.1:${node.port};`);
+    }
+    // Each client of this test stands for one with an address of its own.
+    site = site
+      .replace('hash $remote_addr', 'hash $http_x_client')
+      .replace('listen 80;', `listen 127.0.0.1:${port};`);
+    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+      .map((kind) => `${kind}_temp_path ${folder}/${kind};`)
+      .join('\n');
+    const config = `daemon off;\nmaster_process off;\npid ${folder}/pid;\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\n${temporary}\n${site}}\n`;
+    const file = join(folder, 'nginx.conf');
+    writeFileSync(file, config);
+    nginx = tied(spawn(NGINX as string, ['-p', folder, '-c', file, '-e', 'stderr']));
+    let log = '';
+    nginx.stderr?.on('data', (chunk: Buffer) => (log += chunk.toString()));
+    url = `http://127.0.0.1:${port}`;
+    await waitFor(
+      () =>
+        fetch(`${url}/healthz`).then(
+          ({ ok }) => ok,
+          () => false,
+        ),
+      () => `nginx to serve; its log: ${log}`,
+    );
+  });
+  afterAll(async () => {
+    const ended = once(nginx, 'exit');
+    nginx.kill('SIGKILL');
+    await ended;
+    await Promise.all(nodes.map((node) => node.stop()));
+    await redis.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it.each([
+    ['long-polling', ['polling']],
+    ['long-polling, then WebSocket', ['polling', 'websocket']],
+    ['WebSocket alone', ['websocket']],
+  ])('keeps each client on one node with %s, and all see each other', async (_name, transports) => {
+    const users = ['ada', 'bob', 'cleo', 'dan', 'eve', 'fay'];
+    const clients = await Promise.all(
+      users.map((userId) =>
+        TestClient.join(
+          url,
+          { userId, communities: ['c'] },
+          { transports, extraHeaders: { 'X-Client': userId } },
+        ),
+      ),
+    );
+    for (const client of clients) await client.sees('c', users);
+    const sockets = await Promise.all(nodes.map((node) => node.metric('rollcall_sockets')));
+    expect(sockets.filter((count) => count > 0).length).toBeGreaterThan(1);
+    expect(clients.flatMap(({ violations }) => violations)).toEqual([]);
+    for (const client of clients) client.close();
+    await waitFor(async () => (await nodes[0]?.metric('rollcall_users')) === 0, 'all to be gone');
+  });
+});
