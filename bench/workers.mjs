@@ -69,6 +69,7 @@ export class Worker {
   }
 
   async kill(signal = 'SIGKILL') {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = once(this.#child, 'exit');
     this.#child.kill(signal);
     await ended;
