@@ -5,7 +5,7 @@ import { createAdapter } from '@socket.io/cluster-adapter';
 import { Server } from 'socket.io';
 import { createPresence, type PresenceIdentity } from '../server/index.js';
 import { handRolledMap } from './hand-rolled-map.js';
-import { isLoopbackOrigin } from './loopback.js';
+import { isLoopbackHost, isLoopbackOrigin } from './loopback.js';
 import type { ReportMessage, ServingMessage } from './node-keeper.js';
 
 const COMMUNITIES = new Set(['team', 'guild']);
@@ -14,7 +14,11 @@ const REPORT_MS = 500;
 const name = process.env['ROLLCALL_DEMO_NODE'] ?? '?';
 const port = Number(process.env['ROLLCALL_DEMO_PORT'] ?? 0);
 
-const http = createServer((_request, response) => response.writeHead(404).end());
+const http = createServer((request, response) => {
+  const host = (request.headers.host ?? '').replace(/:\d+$/, '');
+  if (isLoopbackHost(host) && dashboard(request, response)) return;
+  response.writeHead(404).end();
+});
 const io = new Server(http, {
   serveClient: false,
   transports: ['websocket'],
@@ -32,6 +36,8 @@ const presence = createPresence(io, {
   downAfterMs: 1500,
   lingerMs: 2000,
 });
+// The same that rollcall serve --dashboard has, on each node's own port.
+const dashboard = presence.dashboard({ access: 'open' });
 handRolledMap(io.of('/hand-rolled'));
 
 const reporter = setInterval(() => {

@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { ClusterReport } from '../core/index.js';
+import type { Presence } from './presence.js';
 import { hasKey, type Access } from './access.js';
 import { PresenceError } from './errors.js';
-import { failure, sendJson } from './json.js';
+import { failureOf } from './http.js';
+import { failure, sendJson, type Answer } from './json.js';
 import { readPage } from './page-files.js';
 
 /** The live view of the cluster as a request handler: read-only, without cookies, behind a key. */
@@ -35,7 +36,7 @@ const HEADERS = {
 };
 
 export function createDashboard(
-  fetchReports: () => Promise<ClusterReport>,
+  presence: Pick<Presence, 'fetchReports' | 'explain'>,
   options: DashboardOptions,
 ): Dashboard {
   const { access, path = '/dashboard' } = options;
@@ -50,6 +51,18 @@ export function createDashboard(
   }
   const files = readFiles();
 
+  const read = async (below: string): Promise<Answer> => {
+    try {
+      const body =
+        below === '/cluster'
+          ? await presence.fetchReports()
+          : await presence.explain(decodeURIComponent(below.slice('/explain/'.length)));
+      return { status: 200, body };
+    } catch (error) {
+      return failureOf(error);
+    }
+  };
+
   const answer = (below: string, request: IncomingMessage, response: ServerResponse): void => {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('Allow', 'GET, HEAD');
@@ -61,15 +74,12 @@ export function createDashboard(
         Location: `${path.slice(path.lastIndexOf('/') + 1)}/`,
       });
       response.end();
-    } else if (below === '/cluster') {
+    } else if (below === '/cluster' || below.startsWith('/explain/')) {
       if (access !== 'open' && !hasKey(request, access.key)) {
         sendJson(response, failure(401, 'UNAUTHORIZED', 'the API key is missing or wrong'));
         return;
       }
-      fetchReports().then(
-        (body) => sendJson(response, { status: 200, body }),
-        () => sendJson(response, failure(503, 'UNAVAILABLE', 'presence is closed')),
-      );
+      void read(below).then((given) => sendJson(response, given));
     } else {
       const file = files.get(below === '/' ? '/dashboard.html' : below);
       if (file === undefined) {

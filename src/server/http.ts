@@ -152,7 +152,8 @@ async function read(presence: Presence, path: string): Promise<Answer> {
   }
 }
 
-function failureOf(error: unknown): Answer {
+/** What went wrong, as the HTTP API says it. */
+export function failureOf(error: unknown): Answer {
   if (error instanceof PresenceError) {
     const status = error.code === 'UNAVAILABLE' ? 503 : 400;
     return failure(status, error.code, error.message);

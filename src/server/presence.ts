@@ -510,7 +510,7 @@ export function createPresence<S extends Socket = Socket>(
       const done = await request((t) => node.survey(t));
       return (done as Extract<LocalEffect, { kind: 'surveyed' }>).report;
     },
-    dashboard: (given) => createDashboard(presence.fetchReports, given),
+    dashboard: (given) => createDashboard(presence, given),
     evict,
     revoke: (userId, communityId) => evict({ userId, communityId, reason: 'revoked' }),
     nodes: () => node.nodes(performance.now()),

@@ -37,6 +37,8 @@ describe('rollcall serve --dashboard', () => {
       status: 200,
       body: { complete: true, nodes: [{ nodeId: node.nodeId, nodeName: 'one' }] },
     });
+    expect((await fetch(`${node.url}/dashboard/explain/ada`)).status).toBe(401);
+    expect(await node.get('/dashboard/explain/%zz', right)).toMatchObject({ status: 400 });
     expect((await fetch(`${node.url}/dashboard/nothing`)).status).toBe(404);
     expect((await fetch(`${node.url}/dashboard/../../package.json`)).status).toBe(404);
     expect((await fetch(`${node.url}/dashboard/`, { method: 'POST' })).status).toBe(405);
@@ -63,6 +65,13 @@ describe('rollcall serve --dashboard', () => {
       const card = page.getByRole('listitem', { name: 'Node one' });
       await card.getByText('well', { exact: true }).waitFor();
       await page.getByText('1 node, 1 sockets, 1 devices in communities.').waitFor();
+      await page.getByLabel('User id').fill('ada');
+      await page.getByRole('button', { name: 'Explain' }).click();
+      await page.getByText('ada is online in c.').waitFor();
+      await page.getByText('its socket closes or shows no life').waitFor();
+      await page.getByLabel('User id').fill('zoe');
+      await page.getByRole('button', { name: 'Explain' }).click();
+      await page.getByText('zoe is not online to others.').waitFor();
       expect(await page.evaluate('localStorage.length + sessionStorage.length')).toBe(0);
       expect(await context.cookies()).toEqual([]);
       await page.reload();
@@ -80,6 +89,11 @@ describe('rollcall serve --dashboard', () => {
       const page = await context.newPage();
       await page.goto(`${open.url}/dashboard`);
       await page.getByText('All nodes answer.').waitFor();
+      const zoe = await TestClient.join(open.url, { userId: 'zoe', communities: ['c'] });
+      await page.getByLabel('User id').fill('zoe');
+      await page.getByRole('button', { name: 'Explain' }).click();
+      await page.getByText('zoe is online in c.').waitFor();
+      zoe.close();
       await page.addScriptTag({ path: fileURLToPath(import.meta.resolve('axe-core')) });
       const found = (await page.evaluate('axe.run()')) as {
         violations: { id: string; nodes: { html: string }[] }[];

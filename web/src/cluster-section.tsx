@@ -81,6 +81,11 @@ function NodeButtons({ node }: { node: ClusterNode }): ReactNode {
       {state === 'paused' ? button('resume', 'Go on') : button('pause', 'Pause', state !== 'up')}
       {isCutOff === true ? button('heal', 'Heal') : button('cut', 'Cut off', state !== 'up')}
       {state === 'down' ? button('start', 'Start') : button('kill', 'Kill')}
+      {state === 'down' ? null : (
+        <a href={`${node.url}/dashboard/`} target="_blank" rel="noreferrer">
+          Dashboard of {name}: who is online, and why
+        </a>
+      )}
     </>
   );
 }

@@ -3,6 +3,7 @@ import { createRoot } from 'react-dom/client';
 import type { ClusterReport } from '../../src/core/index.js';
 import { History, type LiveNode } from './live/history.js';
 import { NodeCards } from './live/node-cards.js';
+import { WhyOnline, type Explained } from './live/why-online.js';
 
 /** The live view of a real deployment: asks the node that serves it once a second, and shows. */
 
@@ -23,6 +24,17 @@ async function ask(key: string | undefined, signal: AbortSignal): Promise<Answer
     return response.ok ? ((await response.json()) as ClusterReport) : 'unreachable';
   } catch {
     return 'unreachable';
+  }
+}
+
+async function explain(key: string | undefined, userId: string): Promise<Explained> {
+  try {
+    const headers = key === undefined ? {} : { Authorization: `Bearer ${key}` };
+    const response = await fetch(`./explain/${encodeURIComponent(userId)}`, { headers });
+    const body = (await response.json()) as { error?: { message: string } };
+    return body.error === undefined ? (body as Exclude<Explained, string>) : body.error.message;
+  } catch {
+    return 'The node that serves this page cannot be reached.';
   }
 }
 
@@ -77,6 +89,7 @@ function Dashboard(): ReactNode {
           <Totals nodes={shown.nodes} complete={shown.complete} />
           <h2 className="sub">Nodes</h2>
           <NodeCards nodes={shown.nodes} />
+          <WhyOnline ask={(userId) => explain(key, userId)} />
         </main>
       ) : null}
     </>
