@@ -11,6 +11,7 @@ export default defineConfig({
     alias: [
       { find: /^rollcall$/, replacement: source('server') },
       { find: /^rollcall\/client$/, replacement: source('client') },
+      { find: /^rollcall\/client\/window$/, replacement: source('client/window') },
       { find: /^rollcall\/react$/, replacement: source('react') },
       { find: /^rollcall\/core$/, replacement: source('core') },
       { find: /^rollcall\/redis$/, replacement: source('redis') },

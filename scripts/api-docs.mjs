@@ -8,6 +8,11 @@ import { root } from './run.mjs';
 const ENTRIES = [
   ['rollcall', 'server', 'The server: adds presence to a Socket.IO server.'],
   ['rollcall/client', 'client', 'The client: live stores over an application’s own socket.'],
+  [
+    'rollcall/client/window',
+    'client/window',
+    'A part of a large community: a page, named users, the count.',
+  ],
   ['rollcall/react', 'react', 'Hooks over the client.'],
   ['rollcall/redis', 'redis', 'Strategies that keep the state in Redis.'],
   ['rollcall/testing', 'testing', 'Suites for whoever writes a strategy or a transport.'],

@@ -6,6 +6,8 @@ import type {
   UpdatedEvent,
   UserPresence,
 } from '../core/index.js';
+import type { WatchedChanges } from './watched-community.js';
+import type { WatchWindow } from './watch-query.js';
 
 /** For intersection with an application's own event maps of a typed Socket.IO server and client. */
 export interface PresenceServerToClientEvents {
@@ -13,6 +15,28 @@ export interface PresenceServerToClientEvents {
   userOnline: (event: Omit<OnlineEvent, 'type'>) => void;
   userUpdated: (event: Omit<UpdatedEvent, 'type'>) => void;
   userOffline: (event: Omit<OfflineEvent, 'type'>) => void;
+  /** For sockets that watch the community (`presenceWatch`), instead of all of the above. */
+  presenceDiff: (diff: PresenceDiff) => void;
+}
+
+/** What changed of what a socket watches, at most one per flush. */
+export interface PresenceDiff extends WatchedChanges {
+  readonly communityId: string;
+  /** As in the info of a list. */
+  readonly complete: boolean;
+  /** This is all that is watched: forget what was before (after the socket could not keep up). */
+  readonly reset?: true;
+  /**
+   * The receiver's own user where the others do not see it (invisible), null when they do again. It is
+   * not in the total.
+   */
+  readonly self?: UserPresence | null;
+}
+
+/** What a socket watches, as it is when it begins. */
+export interface WatchedState extends Omit<PresenceDiff, 'users' | 'gone' | 'reset'> {
+  /** The window in order, then named users that are online; or the whole list. */
+  readonly users: readonly UserPresence[];
 }
 
 export interface Refusal {
@@ -38,5 +62,13 @@ export interface PresenceClientToServerEvents {
   presenceSync: (
     communityId: string,
     ack?: (answer: { ok: true; users: UserPresence[]; info: ListInfo } | Refusal) => void,
+  ) => void;
+  /** Joins the community, too, where the socket is not in it. Null: back to lists and events. */
+  presenceWatch: (
+    communityId: string,
+    query: { window?: Partial<WatchWindow>; users?: string[]; countOnly?: boolean } | null,
+    ack?: (
+      answer: ({ ok: true } & WatchedState) | { ok: true; communityId: string } | Refusal,
+    ) => void,
   ) => void;
 }

@@ -1,6 +1,7 @@
 import type { Namespace, Socket } from 'socket.io';
 import type { Audience, PresenceEvent, UserPresence } from '../core/index.js';
 import type { Engine } from '../strategy/index.js';
+import type { PresenceDiff } from './events.js';
 
 /**
  * What goes to this node's own sockets: written to their connections at once, so that order holds on
@@ -38,6 +39,8 @@ interface RawClient {
 export interface FanOutHost {
   readonly onListEncoded: (ms: number, bytes: number) => void;
   readonly onList: (sockets: number, complete: boolean) => void;
+  /** Sockets of a community that get diffs instead of lists and events. */
+  readonly watchers: (communityId: string) => ReadonlyMap<string, unknown> | undefined;
 }
 
 export class FanOut {
@@ -61,9 +64,14 @@ export class FanOut {
     const listed = this.#nsp.adapter.rooms.get(roomOf(communityId));
     if (listed === undefined) return;
     let to: Iterable<string> = listed;
+    const watchers = this.#host.watchers(communityId);
+    if (watchers !== undefined) {
+      if (watchers.size >= listed.size) return;
+      to = [...listed].filter((id) => !watchers.has(id));
+    }
     if (audience !== 'all') {
       const own = new Set(this.#engine.socketsOf(userId, communityId));
-      to = [...listed].filter((id) => own.has(id) === (audience === 'own'));
+      to = [...to].filter((id) => own.has(id) === (audience === 'own'));
     }
     this.#send(this.#socketsOf(to), type, () => [payload]);
   }
@@ -73,8 +81,10 @@ export class FanOut {
     const room = roomOf(communityId);
     const info = this.#engine.info(communityId);
     const same: Socket[] = [];
+    const watchers = this.#host.watchers(communityId);
     for (const socket of this.#socketsOf(socketIds)) {
       void socket.join(room);
+      if (watchers?.has(socket.id) === true) continue;
       const userId = this.#engine.userOf(socket.id);
       const own = userId === undefined ? null : this.#engine.own(communityId, userId);
       if (own === null) same.push(socket);
@@ -85,6 +95,10 @@ export class FanOut {
     // The array of users is made only where somebody wants more than its encoding.
     const args = (): unknown[] => [this.#engine.onlineUsers(communityId), info];
     this.#send(same, 'globalPresenceSync', args, () => this.#encodeList(communityId, info));
+  }
+
+  diff(socketIds: readonly string[], diff: PresenceDiff): void {
+    this.#send(this.#socketsOf(socketIds), 'presenceDiff', () => [diff]);
   }
 
   /**

@@ -17,8 +17,10 @@ export interface PresenceLimits {
   readonly dataKeys: number;
   /** `presenceUpdate`s per second and socket. More are merged and applied later. Default 10. */
   readonly updatesPerSecond: number;
-  /** `joinCommunity`, `leaveCommunity` and `presenceSync` per second and socket. More are refused. Default 10. */
+  /** `joinCommunity`, `leaveCommunity`, `presenceSync` and `presenceWatch` per second and socket. More are refused. Default 10. */
   readonly requestsPerSecond: number;
+  /** Users in one window, and named users, that a socket may watch with `presenceWatch`. Default 200. */
+  readonly watchedUsers: number;
   /** Bytes of one message between nodes. Default 1 MiB; must be the same on every node. */
   readonly messageBytes: number;
   /** Bytes that may wait for one slow socket before it is set aside. Default 1 MiB. */
@@ -35,6 +37,7 @@ export const DEFAULT_LIMITS: PresenceLimits = {
   dataKeys: 32,
   updatesPerSecond: 10,
   requestsPerSecond: 10,
+  watchedUsers: 200,
   messageBytes: 1024 * 1024,
   slowSocketBytes: 1024 * 1024,
 };

@@ -1,5 +1,5 @@
 import type { Socket } from 'socket.io';
-import type { Data, SettableStatus } from '../core/index.js';
+import type { Data, SettableStatus, UserPresence } from '../core/index.js';
 import type { LastSeen } from '../redis/index.js';
 import { onDemand, replicated, type Strategy } from '../strategy/index.js';
 import type { Transport } from '../transport/index.js';
@@ -45,6 +45,11 @@ export interface PresenceOptions<S extends Socket = Socket> {
     identity: PresenceIdentity,
     communityId: string,
   ) => boolean | Promise<boolean>;
+  /**
+   * What clients that watch a window of a community (`presenceWatch`) have its users sorted by. Default:
+   * `info.name` where that is a string, else the `userId`, in small letters.
+   */
+  readonly sortKey?: (user: UserPresence) => string;
   /** Where the state of the other nodes lives: a name, or what a strategy's function gives. Default `replicated`. */
   readonly strategy?: 'replicated' | 'on-demand' | Strategy;
   /** A stable label of this node; a newer process with the same label supersedes a silent older one. */

@@ -28,6 +28,7 @@ import { Metrics } from './metrics.js';
 import { resolveOptions, type PresenceLogger, type PresenceOptions } from './options.js';
 import { Sockets } from './sockets.js';
 import { UserInterest } from './user-interest.js';
+import { nameOf, Watches } from './watches.js';
 
 /** What `presence.on` tells the application. */
 export interface PresenceEvents {
@@ -192,6 +193,7 @@ export function createPresence<S extends Socket = Socket>(
     switch (effect.kind) {
       case 'event': {
         if (effect.audience !== 'server') fanOut.event(effect.event, effect.audience);
+        watches.onEvent(effect.event, effect.audience);
         if (effect.audience === 'own') return;
         const { type, ...payload } = effect.event;
         if (effect.event.type === 'userOffline') {
@@ -203,6 +205,7 @@ export function createPresence<S extends Socket = Socket>(
       }
       case 'list':
         fanOut.list(effect.communityId, effect.to);
+        watches.onList(effect.communityId, effect.to);
         return;
       case 'prove':
         sockets.prove(effect.socketIds);
@@ -312,6 +315,13 @@ export function createPresence<S extends Socket = Socket>(
       metrics.lists.inc(count);
       if (!complete) metrics.incompleteLists.inc(count);
     },
+    watchers: (communityId) => watches.socketsOf(communityId),
+  });
+  const watches = new Watches({
+    engine: node,
+    send: (socketIds, diff) => fanOut.diff(socketIds, diff),
+    flushMs: resolved.flushMs,
+    nameOf: options.sortKey ?? nameOf,
   });
 
   const request = (start: (t: { now: number; wall: number }) => number): Promise<LocalEffect> =>
@@ -357,6 +367,7 @@ export function createPresence<S extends Socket = Socket>(
   const close = (): Promise<void> => {
     closed ??= (async () => {
       sockets.close();
+      watches.close();
       const left = driver.close();
       clearInterval(sweeper);
       clearInterval(housekeeper);
@@ -374,6 +385,7 @@ export function createPresence<S extends Socket = Socket>(
   const sockets = new Sockets(nsp, {
     driver,
     fanOut,
+    watches,
     limits,
     logger,
     options: options as unknown as PresenceOptions,

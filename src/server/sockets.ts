@@ -13,6 +13,8 @@ import {
 } from './limits.js';
 import type { PresenceIdentity, PresenceLogger, PresenceOptions } from './options.js';
 import type { CommunityList } from './presence.js';
+import { checkWatch } from './watch-query.js';
+import type { Watches } from './watches.js';
 
 /**
  * The sockets of this node: who they are, what they may do, and the four events that clients send.
@@ -22,6 +24,7 @@ import type { CommunityList } from './presence.js';
 export interface SocketsHost {
   readonly driver: Driver;
   readonly fanOut: FanOut;
+  readonly watches: Watches;
   readonly limits: PresenceLimits;
   readonly logger: PresenceLogger;
   readonly options: PresenceOptions;
@@ -56,7 +59,12 @@ interface Session {
   readonly detach: () => void;
 }
 
-type Handler = (session: Session, identity: Identified, argument: unknown) => Promise<object>;
+type Handler = (
+  session: Session,
+  identity: Identified,
+  argument: unknown,
+  second: unknown,
+) => Promise<object>;
 
 /** Disconnects that somebody wanted; every other kind may come back. */
 const DELIBERATE = new Set(['client namespace disconnect', 'server namespace disconnect']);
@@ -92,6 +100,7 @@ export class Sockets {
       ['joinCommunity', this.#handler(socket.id, (s, i, a) => this.#join(s, i, a))],
       ['leaveCommunity', this.#handler(socket.id, (s, i, a) => this.#leave(s, i, a))],
       ['presenceSync', this.#handler(socket.id, (s, i, a) => this.#sync(s, i, a))],
+      ['presenceWatch', this.#handler(socket.id, (s, _i, a, b) => this.#watch(s, a, b))],
     ];
     const onDisconnect = (reason: string): void => this.#gone(socket.id, reason);
     const conn = socket.conn as unknown as {
@@ -164,8 +173,14 @@ export class Sockets {
     const again = recovered.slice(0, limits.communitiesPerSocket - identity.communities.length);
     await Promise.all(
       [...new Set([...identity.communities, ...again])].map(async (communityId) => {
-        if (await this.#mayJoin(session, communityId)) this.#enter(session, communityId);
-        else this.#host.onRefused('NOT_AUTHORIZED');
+        if (await this.#mayJoin(session, communityId)) {
+          // A client that is going to watch says so, lest it be sent the list first.
+          const { presenceWatch } = socket.handshake.auth;
+          if (presenceWatch === true && !session.communities.has(communityId)) {
+            this.#host.watches.mute(socket.id, communityId);
+          }
+          this.#enter(session, communityId);
+        } else this.#host.onRefused('NOT_AUTHORIZED');
       }),
     );
     return identity;
@@ -205,8 +220,8 @@ export class Sockets {
     return (...args) => {
       const last = args.at(-1);
       const ack = typeof last === 'function' ? (last as (answer: object) => void) : undefined;
-      const argument = ack !== undefined && args.length === 1 ? undefined : args[0];
-      void this.#answer(socketId, handle, argument).then((answer) => {
+      const [argument, second] = ack === undefined ? args : args.slice(0, -1);
+      void this.#answer(socketId, handle, argument, second).then((answer) => {
         try {
           ack?.(answer);
         } catch (error) {
@@ -216,7 +231,12 @@ export class Sockets {
     };
   }
 
-  async #answer(socketId: string, handle: Handler, argument: unknown): Promise<object> {
+  async #answer(
+    socketId: string,
+    handle: Handler,
+    argument: unknown,
+    second: unknown,
+  ): Promise<object> {
     try {
       const session = this.#sessions.get(socketId);
       if (session === undefined) throw new PresenceError('UNAVAILABLE', 'presence is closed');
@@ -228,7 +248,7 @@ export class Sockets {
         );
       }
       if (session.gone) throw new PresenceError('UNAVAILABLE', 'the socket has disconnected');
-      return { ok: true, ...(await handle(session, identity, argument)) };
+      return { ok: true, ...(await handle(session, identity, argument, second)) };
     } catch (error) {
       const described = describeError(error);
       this.#host.onRefused(described.code);
@@ -271,26 +291,55 @@ export class Sockets {
   }
 
   async #join(session: Session, _identity: Identified, argument: unknown): Promise<object> {
-    const { limits } = this.#host;
-    const communityId = checkId(argument, 'communityId', limits);
+    const communityId = checkId(argument, 'communityId', this.#host.limits);
     this.#checkRate(session);
-    const isNew = !session.communities.has(communityId);
-    if (isNew && session.communities.size >= limits.communitiesPerSocket) {
-      throw new PresenceError(
-        'LIMIT_EXCEEDED',
-        `a socket may be in at most communitiesPerSocket (${limits.communitiesPerSocket}) communities`,
-      );
-    }
-    await this.#checkAuthority(session, communityId);
+    const isNew = await this.#checkEntry(session, communityId);
+    this.#host.watches.unwatch(session.socket.id, communityId);
     this.#enter(session, communityId);
     // A client leaves what it joined itself, not what it was given by `identify`.
     return { communityId, isNew };
+  }
+
+  /** Whether the community would be new to the socket; throws where it may not be in it. */
+  async #checkEntry(session: Session, communityId: string): Promise<boolean> {
+    const { communitiesPerSocket } = this.#host.limits;
+    const isNew = !session.communities.has(communityId);
+    if (isNew && session.communities.size >= communitiesPerSocket) {
+      throw new PresenceError(
+        'LIMIT_EXCEEDED',
+        `a socket may be in at most communitiesPerSocket (${communitiesPerSocket}) communities`,
+      );
+    }
+    await this.#checkAuthority(session, communityId);
+    return isNew;
+  }
+
+  async #watch(session: Session, argument: unknown, second: unknown): Promise<object> {
+    const { limits, watches } = this.#host;
+    const communityId = checkId(argument, 'communityId', limits);
+    const query = checkWatch(second, limits);
+    this.#checkRate(session);
+    const isNew = await this.#checkEntry(session, communityId);
+    const { id } = session.socket;
+    if (query === null) {
+      watches.unwatch(id, communityId);
+      this.#enter(session, communityId);
+      return { communityId };
+    }
+    const watched = watches.watch(id, communityId, query);
+    if (isNew) this.#enter(session, communityId);
+    const state = await watched;
+    if (state === undefined) {
+      throw new PresenceError('UNAVAILABLE', 'watching ended before it began');
+    }
+    return state;
   }
 
   async #leave(session: Session, _identity: Identified, argument: unknown): Promise<object> {
     const communityId = checkId(argument, 'communityId', this.#host.limits);
     this.#checkRate(session);
     if (session.communities.delete(communityId)) {
+      this.#host.watches.unwatch(session.socket.id, communityId);
       void session.socket.leave(`community:${communityId}`);
       this.#host.driver.input((node, t) => node.leave(session.socket.id, communityId, t));
     }
@@ -352,6 +401,9 @@ export class Sockets {
     session.gone = true;
     clearTimeout(session.delayTimer);
     session.detach();
+    for (const communityId of session.communities) {
+      this.#host.watches.unwatch(session.socket.id, communityId);
+    }
     this.#sessions.delete(session.socket.id);
   }
 
@@ -368,6 +420,7 @@ export class Sockets {
       }
       session.revocations++;
       session.communities.delete(communityId);
+      this.#host.watches.unwatch(socket.id, communityId);
       // What `identify` said of the community is out of date: only a new connection says it again.
       const communities = identified.communities.filter((id) => id !== communityId);
       session.identified = { ...identified, communities };
@@ -405,6 +458,7 @@ export class Sockets {
         session.slowSince = now;
         onSlow();
         this.#host.fanOut.clear(socket);
+        this.#host.watches.suspend(socket.id);
         this.#host.driver.input((node) => node.suspend(socket.id));
       } else if (waiting === 0) {
         session.slowSince = 0;

@@ -1,0 +1,6 @@
+export {
+  createPresenceWindow,
+  type PresenceWindow,
+  type PresenceWindowQuery,
+  type PresenceWindowSnapshot,
+} from './window.js';
