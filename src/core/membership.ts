@@ -1,6 +1,6 @@
 import { Owner } from './roster.js';
 import type { Replica } from './replica.js';
-import type { Instant, NodeDownReason, PeerState } from './types.js';
+import type { Instant, NodeDownReason, NodeView, PeerState } from './types.js';
 
 /**
  * Who else is there. Every node judges for itself from what it hears: anything heard is life, silence
@@ -152,6 +152,19 @@ export class Membership {
       if (!owner.hidden && entries > 0) oldest = Math.max(oldest, now - lastHeard);
     }
     return oldest;
+  }
+
+  /** This node, which owns so many entries, and the others as it sees them. */
+  nodes(entries: number, now: number): NodeView[] {
+    const nodes: NodeView[] = [
+      { nodeId: this.#nodeId, nodeName: this.#name, state: 'self', entries, lastHeardMs: 0 },
+    ];
+    for (const peer of this.#peers.values()) {
+      const { nodeId, name: nodeName, state } = peer;
+      const lastHeardMs = Math.max(0, now - peer.lastHeard);
+      nodes.push({ nodeId, nodeName, state, entries: peer.entries, lastHeardMs });
+    }
+    return nodes;
   }
 
   get degraded(): boolean {

@@ -13,7 +13,7 @@ import {
   type ReplicaLimits,
 } from './replica.js';
 import { Operations } from './operations.js';
-import type { NodeReport } from './report.js';
+import { reportOf, type NodeReport } from './report.js';
 import { RollCallAnswers } from './roll-call.js';
 import { Owner, type Held } from './roster.js';
 import { newStats, type NodeGauges, type NodeStats } from './stats.js';
@@ -1132,49 +1132,11 @@ export class PresenceNode {
 
   /** How this node is, and how it sees the others. */
   report(now: number): NodeReport {
-    const { entriesOwned, entriesHeld, usersOnline, sockets, health, lagMs } = this.gauges(now);
-    const peers = this.nodes(now).flatMap(({ nodeName = null, state, lastHeardMs, ...peer }) =>
-      state === 'self' ? [] : [{ ...peer, nodeName, state, lastHeardMs: Math.round(lastHeardMs) }],
-    );
-    return {
-      nodeId: this.nodeId,
-      nodeName: this.nodeName ?? null,
-      isReady: this.isReady,
-      isDegraded: this.isDegraded,
-      health,
-      entries: entriesOwned,
-      heldEntries: entriesHeld,
-      users: usersOnline,
-      sockets,
-      lagMs: Math.round(lagMs),
-      oldestProofMs: Math.round(this.oldestProofMs(now)),
-      changes: this.#devices.changes,
-      messagesSent: this.stats.messagesSent,
-      messagesReceived: this.stats.messagesReceived,
-      peers,
-    };
+    return reportOf(this, this.#devices.changes, now);
   }
 
   nodes(now: number): NodeView[] {
-    const nodes: NodeView[] = [
-      {
-        nodeId: this.nodeId,
-        nodeName: this.nodeName,
-        state: 'self',
-        entries: this.#devices.entries,
-        lastHeardMs: 0,
-      },
-    ];
-    for (const peer of this.#membership.peers) {
-      nodes.push({
-        nodeId: peer.nodeId,
-        nodeName: peer.name,
-        state: peer.state,
-        entries: peer.entries,
-        lastHeardMs: Math.max(0, now - peer.lastHeard),
-      });
-    }
-    return nodes;
+    return this.#membership.nodes(this.#devices.entries, now);
   }
 
   /** What this node holds, for metrics and for the simulator's checks of bounds. */

@@ -1,5 +1,6 @@
 import { isCount, isId, isObject, isTime } from './entry.js';
-import type { PeerState } from './types.js';
+import type { NodeGauges, NodeStats } from './stats.js';
+import type { NodeView, PeerState } from './types.js';
 
 /** How a node is, and how it sees the others: what a live view of the cluster is made of. */
 
@@ -46,6 +47,45 @@ export interface ClusterReport {
   readonly complete: boolean;
   /** The answering node's first. */
   readonly nodes: readonly NodeReport[];
+}
+
+/** What a report is made of, under every strategy. */
+export interface Reporting {
+  readonly nodeId: string;
+  readonly nodeName: string | undefined;
+  readonly isReady: boolean;
+  readonly isDegraded: boolean;
+  readonly stats: NodeStats;
+  readonly gauges: (now: number) => NodeGauges;
+  readonly nodes: (now: number) => readonly NodeView[];
+  readonly oldestProofMs: (now: number) => number;
+}
+
+/** How a node is, and how it sees the others. `changes`: of its own entries since its start. */
+export function reportOf(node: Reporting, changes: number, now: number): NodeReport {
+  const { entriesOwned, entriesHeld, usersOnline, sockets, health, lagMs } = node.gauges(now);
+  const peers = node
+    .nodes(now)
+    .flatMap(({ nodeName = null, state, lastHeardMs, ...peer }) =>
+      state === 'self' ? [] : [{ ...peer, nodeName, state, lastHeardMs: Math.round(lastHeardMs) }],
+    );
+  return {
+    nodeId: node.nodeId,
+    nodeName: node.nodeName ?? null,
+    isReady: node.isReady,
+    isDegraded: node.isDegraded,
+    health,
+    entries: entriesOwned,
+    heldEntries: entriesHeld,
+    users: usersOnline,
+    sockets,
+    lagMs: Math.round(lagMs),
+    oldestProofMs: Math.round(node.oldestProofMs(now)),
+    changes,
+    messagesSent: node.stats.messagesSent,
+    messagesReceived: node.stats.messagesReceived,
+    peers,
+  };
 }
 
 const MOST_PEERS = 1024;

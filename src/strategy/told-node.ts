@@ -11,6 +11,7 @@ import type {
 } from '../core/index.js';
 import { Membership, type Peer } from '../core/membership.js';
 import { Operations } from '../core/operations.js';
+import { reportOf } from '../core/report.js';
 import {
   decodeMessage,
   encodeMessage,
@@ -401,39 +402,11 @@ export abstract class ToldNode extends TellingNode implements Engine {
 
   /** How this node is, and how it sees the others. */
   report(now: number): NodeReport {
-    const { entriesOwned, entriesHeld, usersOnline, sockets, health, lagMs } = this.gauges(now);
-    const peers = this.nodes(now).flatMap(({ nodeName = null, state, lastHeardMs, ...peer }) =>
-      state === 'self' ? [] : [{ ...peer, nodeName, state, lastHeardMs: Math.round(lastHeardMs) }],
-    );
-    return {
-      nodeId: this.nodeId,
-      nodeName: this.nodeName ?? null,
-      isReady: this.isReady,
-      isDegraded: this.isDegraded,
-      health,
-      entries: entriesOwned,
-      heldEntries: entriesHeld,
-      users: usersOnline,
-      sockets,
-      lagMs: Math.round(lagMs),
-      oldestProofMs: Math.round(this.oldestProofMs(now)),
-      changes: this.devices.changes,
-      messagesSent: this.stats.messagesSent,
-      messagesReceived: this.stats.messagesReceived,
-      peers,
-    };
+    return reportOf(this, this.devices.changes, now);
   }
 
   nodes(now: number): NodeView[] {
-    const { nodeId, nodeName } = this;
-    const self = { nodeId, nodeName, state: 'self' as const, lastHeardMs: 0 };
-    const nodes: NodeView[] = [{ ...self, entries: this.devices.entries }];
-    for (const peer of this.membership.peers) {
-      const lastHeardMs = Math.max(0, now - peer.lastHeard);
-      const { name, state, entries } = peer;
-      nodes.push({ nodeId: peer.nodeId, nodeName: name, state, entries, lastHeardMs });
-    }
-    return nodes;
+    return this.membership.nodes(this.devices.entries, now);
   }
 
   gauges(_now: number): NodeGauges {
