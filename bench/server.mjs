@@ -63,6 +63,7 @@ answer({
     await presence.ready();
   },
   isOnline: async (userId) => presence.isOnline(userId),
+  count: async () => presence.onlineUsers('c').length,
   isComplete: async () => presence.info('c').complete,
   /** The bare server sends the list as it is now. */
   copyList: async () => {

@@ -1,4 +1,4 @@
-// npm run bench: builds what is needed and measures; further arguments name a part (lists, slices, latency).
+// npm run bench: builds what is needed and measures; further arguments name a part (lists, slices, latency, fanout).
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { provision } from './provision.mjs';
