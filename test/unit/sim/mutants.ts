@@ -49,10 +49,12 @@ export const MUTANTS: readonly Mutant[] = [
   ]),
   under(
     ['lateSubscribe', 'link'],
-    mutant('parts of two snapshots mixed', 'replica', [
-      'staging !== null && staging.id !== id',
-      'false',
-    ]),
+    mutant(
+      'parts of two snapshots mixed',
+      'replica',
+      ['staging !== null && staging.id !== id', 'false'],
+      ['staging !== null && staging.state.seq !== state.seq', 'false'],
+    ),
   ),
   mutant('digest ignored', 'replica', [
     '!this.#diverged && !this.#digest.equals(state.a, state.b)',
@@ -79,7 +81,7 @@ export const MUTANTS: readonly Mutant[] = [
     [],
     mutant('a device that moves is dropped at once', 'replica', [
       "if (op.reason === 'moved') {",
-      "if (op.reason === 'moved' && (op.reason = 'left') === '') {",
+      "if (op.reason === 'moved' && (op.reason = 'disconnected') === '') {",
     ]),
   ),
   mutant('a put that was taken back is sent', 'log', [
