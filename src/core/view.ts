@@ -102,6 +102,8 @@ export class Community {
   heldBack: Tracked[] = [];
   /** Users that were there all along: folded without events, told by one list at the end. */
   settling: Tracked[] = [];
+  /** Sockets that wait in `relisting` have missed changes: no event may go out before their list. */
+  toldSilently = false;
   /** The rest of a storm: events for the application only, one list for the sockets at the end. */
   storm: Tracked[] = [];
   /** Only an active community is folded: it has sockets here or somebody reads it. */
@@ -365,6 +367,7 @@ export class View {
     community.heldBack = [];
     community.settling = [];
     community.storm = [];
+    community.toldSilently = false;
     for (const record of community.users.values()) {
       const user = record as Tracked;
       user.mark = Mark.clean;
@@ -459,10 +462,15 @@ export class View {
         this.#tell(user, null);
       }
       for (const socketId of sockets) relisting.add(socketId);
+      community.toldSilently = true;
+      // What is known goes into those lists, too, or they would miss it and say that they are complete.
+      community.storm = community.storm.concat(community.dirty);
+      community.dirty = [];
     }
+    if (relisting.size === 0) community.toldSilently = false;
     if (community.storm.length === 0) {
-      // Sockets that must start over hold everything else back: they would miss a base.
-      if (relisting.size > 0 || community.dirty.length === 0) return units;
+      // Sockets that must start over from a list have no base for events.
+      if (community.toldSilently || community.dirty.length === 0) return units;
       const many = Math.max(
         this.#host.stormChanges ?? STORM_CHANGES,
         community.online * STORM_SHARE,
@@ -482,6 +490,7 @@ export class View {
         this.#tell(user, 'server');
       }
       for (const socketId of sockets) relisting.add(socketId);
+      community.toldSilently = true;
       return units;
     }
     const cost = 4 + sockets.size / 4;
@@ -503,8 +512,14 @@ export class View {
     const complete = this.#host.isComplete(community.shard);
     const size = community.pages.length;
     const to: string[] = [];
-    // A newcomer's list must hold the newcomer: it waits for what is not told yet.
-    const queues = community.dirty.length === 0 ? [relisting, waiting] : [relisting];
+    // A list must hold what is known, the newcomer itself above all: it waits for what is not told yet,
+    // unless that waits for the lists.
+    const queues =
+      community.dirty.length === 0
+        ? [relisting, waiting]
+        : community.toldSilently
+          ? [relisting]
+          : [];
     for (const queue of queues) {
       for (const socketId of queue) {
         if (bytes <= 0) break;

@@ -47,15 +47,6 @@ export const MUTANTS: readonly Mutant[] = [
     'staging.last !== -1 && staging.parts.size === staging.last + 1',
     'staging.last !== -1',
   ]),
-  under(
-    ['lateSubscribe', 'link'],
-    mutant(
-      'parts of two snapshots mixed',
-      'replica',
-      ['staging !== null && staging.id !== id', 'false'],
-      ['staging !== null && staging.state.seq !== state.seq', 'false'],
-    ),
-  ),
   mutant('digest ignored', 'replica', [
     '!this.#diverged && !this.#digest.equals(state.a, state.b)',
     'false',
@@ -157,23 +148,10 @@ export const MUTANTS: readonly Mutant[] = [
     'nextOwn = foldOwn(user);',
     'nextOwn = null;',
   ]),
-  mutant('lists before what is not told yet', 'view', [
-    'community.dirty.length === 0 ? [relisting, waiting] : [relisting]',
-    '[relisting, waiting]',
+  mutant('no list after a storm', 'view', [
+    'for (const socketId of sockets)\n                relisting.add(socketId);\n            community.toldSilently = true;\n            return units;',
+    'return units;',
   ]),
-  mutant(
-    'no list after a storm',
-    'view',
-    [
-      "                this.#tell(user, 'server');",
-      "                this.#tell(user, 'server');\n                this.#lost = true;",
-    ],
-    [
-      'for (const socketId of sockets)\n                relisting.add(socketId);\n            return units;',
-      'return units;',
-    ],
-    ['#online = new Map();', '#online = new Map();\n    #lost = false;'],
-  ),
   mutant('what is expected elsewhere is kept for ever', 'view', [
     'this.drop(held, held.untilReason, held.entry.lastActiveAt, false);',
     '',
