@@ -2,7 +2,10 @@ import { DemoFault, startDemo } from '../demo/index.js';
 import { FaultError } from './errors.js';
 
 /** Runs the demo until it is told to stop. */
-export async function demo(options: { readonly port?: number }): Promise<void> {
+export async function demo(options: {
+  readonly port?: number;
+  readonly redis?: string;
+}): Promise<void> {
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
   let running: Awaited<ReturnType<typeof startDemo>>;
   try {

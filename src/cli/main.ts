@@ -115,8 +115,13 @@ function demoCommand(): Command {
         'port of the page; 0 takes a free one (default: 3000, or the next free one)',
       ).argParser(wholeNumber(0, 65_535)),
     )
+    .addOption(
+      flag('--redis <url>', 'a Redis, to try the strategies that keep their state there').argParser(
+        redisUrl,
+      ),
+    )
     .allowExcessArguments(false)
-    .action((options: { port?: number }) => demo(options));
+    .action((options: { port?: number; redis?: string }) => demo(options));
 }
 
 function simulateCommand(): Command {

@@ -12,6 +12,8 @@ export class DemoFault extends Error {
 export interface DemoOptions {
   /** Port of the page; 0 takes a free one. Default: 3000, or the next that is free. */
   readonly port?: number;
+  /** A Redis, which makes two more strategies possible. */
+  readonly redis?: string;
   /** Gets a line for everything that happens to a node. */
   readonly log: (line: string) => void;
 }
@@ -36,7 +38,7 @@ const LAST_PORT = 3020;
  * @throws DemoFault when the port is in use, the page is not built or a node does not start.
  */
 export async function startDemo(options: DemoOptions): Promise<Demo> {
-  const keeper = new NodeKeeper(['A', 'B', 'C'], options.log);
+  const keeper = new NodeKeeper(['A', 'B', 'C'], options.redis, options.log);
   let crowdState: CrowdState = EMPTY_CROWD;
   const crowd = new Crowd((state) => {
     crowdState = state;

@@ -1,7 +1,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { NodeReport } from '../server/index.js';
+import type { NodeReport, StrategyName } from '../server/index.js';
 import { Medium } from './medium.js';
 
 /**
@@ -38,6 +38,14 @@ export interface KeptReport {
   readonly at: number;
 }
 
+/** What the nodes hold the cluster's state by. */
+export interface KeptStrategy {
+  readonly name: StrategyName;
+  readonly choices: readonly StrategyName[];
+  /** The nodes are being restarted with it, one after the other. */
+  readonly isChanging: boolean;
+}
+
 /** How long nodes may take to leave in order before they are killed. */
 const LEAVE_MS = 3000;
 
@@ -47,11 +55,15 @@ export class NodeKeeper {
   readonly #workers = new Map<string, Worker>();
   readonly #reports = new Map<string, KeptReport>();
   readonly #medium: Medium;
+  readonly #redis: string | undefined;
+  #strategy: StrategyName = 'replicated';
+  #isChanging = false;
   readonly #listeners = new Set<() => void>();
   #stopping = false;
 
-  constructor(names: readonly string[], log: (line: string) => void) {
+  constructor(names: readonly string[], redis: string | undefined, log: (line: string) => void) {
     this.#log = log;
+    this.#redis = redis;
     for (const name of names) {
       this.#nodes.set(name, {
         name,
@@ -72,6 +84,13 @@ export class NodeKeeper {
 
   get nodes(): readonly KeptNode[] {
     return [...this.#nodes.values()];
+  }
+
+  get strategy(): KeptStrategy {
+    const inRedis: readonly StrategyName[] =
+      this.#redis === undefined ? [] : ['dual-write', 'redis'];
+    const choices: readonly StrategyName[] = ['replicated', 'on-demand', ...inRedis];
+    return { name: this.#strategy, choices, isChanging: this.#isChanging };
   }
 
   get reports(): readonly KeptReport[] {
@@ -98,7 +117,12 @@ export class NodeKeeper {
     const node = this.#nodes.get(name);
     if (node === undefined || node.state !== 'down' || this.#stopping) return;
     const port = node.url === undefined ? 0 : new URL(node.url).port;
-    const worker = cluster.fork({ ROLLCALL_DEMO_NODE: name, ROLLCALL_DEMO_PORT: String(port) });
+    const worker = cluster.fork({
+      ROLLCALL_DEMO_NODE: name,
+      ROLLCALL_DEMO_PORT: String(port),
+      ROLLCALL_DEMO_STRATEGY: this.#strategy,
+      ...(this.#redis !== undefined && { ROLLCALL_DEMO_REDIS: this.#redis }),
+    });
     this.#workers.set(name, worker);
     this.#change(name, { state: 'starting', pid: worker.process.pid });
     await new Promise<void>((resolve, reject) => {
@@ -143,6 +167,28 @@ export class NodeKeeper {
     if (isCutOff) this.#medium.cutOff(worker);
     else this.#medium.connect(worker);
     this.#change(name, { isCutOff });
+  }
+
+  /** Restarts the nodes with another strategy, one after the other, as a deploy would. */
+  async setStrategy(name: StrategyName): Promise<void> {
+    const { choices, isChanging } = this.strategy;
+    if (isChanging || !choices.includes(name) || name === this.#strategy) return;
+    this.#strategy = name;
+    this.#isChanging = true;
+    try {
+      // A restarted node is a new worker of the same name.
+      for (const [nodeName, worker] of Array.from(this.#workers)) {
+        if (this.#stopping) return;
+        const gone = once(worker, 'exit');
+        worker.process.kill('SIGCONT');
+        worker.process.kill('SIGTERM');
+        await gone;
+        await this.startNode(nodeName);
+      }
+      this.#log(`the nodes run with the strategy ${name}`);
+    } finally {
+      this.#isChanging = false;
+    }
   }
 
   /** Lets all nodes leave in order; kills those that do not. Resolves when all are gone. */

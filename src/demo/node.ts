@@ -3,7 +3,15 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAdapter } from '@socket.io/cluster-adapter';
 import { Server } from 'socket.io';
-import { createPresence, type PresenceIdentity } from '../server/index.js';
+import { createClient } from 'redis';
+import {
+  createPresence,
+  dualWrite,
+  redisOnly,
+  type PresenceIdentity,
+  type PresenceOptions,
+  type StrategyName,
+} from '../server/index.js';
 import { handRolledMap } from './hand-rolled-map.js';
 import { isLoopbackHost, isLoopbackOrigin } from './loopback.js';
 import type { ReportMessage, ServingMessage } from './node-keeper.js';
@@ -26,8 +34,19 @@ const io = new Server(http, {
   allowRequest: (request, done) => done(null, isLoopbackOrigin(request.headers.origin)),
   adapter: createAdapter(),
 });
+const redisUrl = process.env['ROLLCALL_DEMO_REDIS'];
+const redis = redisUrl === undefined ? undefined : createClient({ url: redisUrl });
+redis?.on('error', () => {});
+await redis?.connect();
+
+function strategyOf(given: StrategyName): NonNullable<PresenceOptions['strategy']> {
+  if (given === 'replicated' || given === 'on-demand') return given;
+  return given === 'redis' ? redisOnly({ redis }) : dualWrite({ redis });
+}
+
 const presence = createPresence(io, {
   nodeName: name,
+  strategy: strategyOf((process.env['ROLLCALL_DEMO_STRATEGY'] ?? 'replicated') as StrategyName),
   // Everybody is who they say they are: this is a demo on one machine.
   identify: (socket) => socket.handshake.auth as PresenceIdentity,
   authorize: (_identity, communityId) => COMMUNITIES.has(communityId),

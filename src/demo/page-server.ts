@@ -7,7 +7,7 @@ import type { NodeKeeper } from './node-keeper.js';
 /**
  * Serves the page and what it needs of the primary: `GET /nodes` streams the state of the nodes, and
  * as `live` events what they report (server-sent events). `POST /nodes/<name>/<verb>` and
- * `POST /crowd/<verb>` do what they say.
+ * `POST /crowd/<verb>` do what they say; `POST /strategy/<name>` restarts the nodes with it.
  */
 
 export interface PageSource {
@@ -43,7 +43,11 @@ export function handlePage({ keeper, crowd, crowdState }: PageSource): PageServe
   const live = (): string => {
     const now = performance.now();
     const reports = keeper.reports.map(({ at, ...kept }) => ({ ...kept, ageMs: now - at }));
-    return `event: live\ndata: ${JSON.stringify({ reports, crowd: crowdState() })}\n\n`;
+    return `event: live\ndata: ${JSON.stringify({
+      reports,
+      crowd: crowdState(),
+      strategy: keeper.strategy,
+    })}\n\n`;
   };
   const unwatch = keeper.watch(() => {
     for (const stream of streams) stream.write(state());
@@ -91,6 +95,9 @@ export function handlePage({ keeper, crowd, crowdState }: PageSource): PageServe
     if (name !== undefined && keeper.has(name)) return () => command(name, verb as NodeVerb);
     const [, order] = /^\/crowd\/(add|storm|clear)$/.exec(path) ?? [];
     if (order !== undefined) return () => orderCrowd(order as 'add' | 'storm' | 'clear');
+    const [, strategy] = /^\/strategy\/([a-z-]+)$/.exec(path) ?? [];
+    const choice = keeper.strategy.choices.find((each) => each === strategy);
+    if (choice !== undefined) return () => void keeper.setStrategy(choice).catch(() => {});
     return undefined;
   };
 

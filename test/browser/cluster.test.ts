@@ -2,6 +2,7 @@ import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { hasChromium, launchBrowser } from '../support/browser.js';
 import { DemoProcess } from '../support/demo.js';
+import { hasRedis, TestRedis } from '../support/redis.js';
 import { waitFor } from '../support/wait.js';
 
 describe.runIf(hasChromium)('the cluster on the page of rollcall demo', () => {
@@ -98,6 +99,31 @@ describe.runIf(hasChromium)('the cluster on the page of rollcall demo', () => {
     await press('Send them away');
     await cluster().getByText('no simulated users').waitFor();
     for (const name of ['A', 'B', 'C']) await counts(name, '3 online');
+  });
+
+  it.runIf(hasRedis)('changes the strategy by a rolling restart that nobody sees', async () => {
+    const redis = await TestRedis.start();
+    await page.close();
+    await demo.stop();
+    demo = await DemoProcess.start(['--redis', redis.url]);
+    try {
+      page = await browser.newPage({ viewport: { width: 1280, height: 1000 } });
+      await page.goto(demo.url);
+      for (const name of ['A', 'B', 'C']) await counts(name, '3 online');
+      for (const strategy of ['on-demand', 'dual-write', 'redis', 'replicated']) {
+        await cluster().getByLabel('Strategy').selectOption(strategy);
+        const said = `the nodes run with the strategy ${strategy}`;
+        await waitFor(() => demo.stdout.includes(said), said);
+        for (const name of ['A', 'B', 'C']) await card(name, 'well').waitFor();
+        for (const name of ['A', 'B', 'C']) await counts(name, '3 online');
+        for (const name of LANES) await lane(name, 'right');
+      }
+      const events = await page.locator('.log').allInnerTexts();
+      expect(events.join()).not.toMatch(/rollcall \w+ is offline/);
+    } finally {
+      await demo.stop();
+      await redis.stop();
+    }
   });
 
   it('shows several communities and who is on their boards', async () => {

@@ -21,8 +21,8 @@ export class DemoProcess extends NodeProcess {
   }
 
   /** Starts it on a free port and waits until it has printed its address. */
-  static async start(): Promise<DemoProcess> {
-    const demo = DemoProcess.spawn(['--port', '0']);
+  static async start(args: readonly string[] = []): Promise<DemoProcess> {
+    const demo = DemoProcess.spawn(['--port', '0', ...args]);
     await waitFor(
       () => demo.stdout.includes('Ctrl-C') || demo.hasExited,
       () => `the demo to print its address; it printed: ${demo.stdout}${demo.stderr}`,

@@ -7,7 +7,7 @@ import { TIMELINE_SECONDS, TimelineChart } from './timeline-chart.js';
 /** The cluster behind the columns, live, and what one can do to it. */
 export function ClusterSection(): ReactNode {
   const { nodes } = useCluster();
-  const { live, crowd } = useLive();
+  const { live, crowd, strategy } = useLive();
   return (
     <section className="cluster" aria-labelledby="cluster-heading">
       <h2 id="cluster-heading">The cluster behind it</h2>
@@ -29,6 +29,27 @@ export function ClusterSection(): ReactNode {
           {crowd.size === 0 && crowd.connected === 0
             ? 'no simulated users'
             : `${crowd.connected} of ${crowd.size} simulated users connected`}
+        </span>
+      </div>
+      <div className="crowd">
+        <label>
+          Strategy{' '}
+          <select
+            value={strategy.name}
+            disabled={strategy.isChanging}
+            onChange={(event) => command(`/strategy/${event.target.value}`)}
+          >
+            {strategy.choices.map((each) => (
+              <option key={each}>{each}</option>
+            ))}
+          </select>
+        </label>
+        <span>
+          {strategy.isChanging
+            ? 'restarting the nodes with it, one after the other …'
+            : strategy.choices.length === 2
+              ? 'restarts the nodes, one after the other; two more with --redis URL'
+              : 'restarts the nodes, one after the other'}
         </span>
       </div>
       <h3 className="sub">

@@ -44,18 +44,28 @@ export function useCluster(): Cluster {
 export interface Live {
   readonly live: readonly LiveNode[];
   readonly crowd: { readonly size: number; readonly connected: number };
+  readonly strategy: {
+    readonly name: string;
+    readonly choices: readonly string[];
+    readonly isChanging: boolean;
+  };
 }
 
 interface LiveMessage {
   readonly reports: readonly AgedReport[];
   readonly crowd: Live['crowd'];
+  readonly strategy: Live['strategy'];
 }
 
 const history = new History();
-let live: Live = { live: [], crowd: { size: 0, connected: 0 } };
+let live: Live = {
+  live: [],
+  crowd: { size: 0, connected: 0 },
+  strategy: { name: 'replicated', choices: ['replicated'], isChanging: false },
+};
 stream.addEventListener('live', ({ data }: MessageEvent<string>) => {
-  const { reports, crowd } = JSON.parse(data) as LiveMessage;
-  live = { live: history.add(reports, performance.now()), crowd };
+  const { reports, crowd, strategy } = JSON.parse(data) as LiveMessage;
+  live = { live: history.add(reports, performance.now()), crowd, strategy };
   for (const listener of listeners) listener();
 });
 
