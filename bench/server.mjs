@@ -35,11 +35,15 @@ let cpu = process.cpuUsage();
 /** Half of them are online. */
 const USERS = Array.from({ length: 2048 }, (_, i) => `user-${i}`);
 
+/** The best of 20 turns: in some of them the processor was taken away. */
 function nanosecondsEach(times, read) {
-  for (let i = 0; i < times / 10; i++) read(i);
-  const started = process.hrtime.bigint();
-  for (let i = 0; i < times; i++) read(i);
-  return Number(process.hrtime.bigint() - started) / times;
+  let best = Infinity;
+  for (let turn = 0; turn < 20; turn++) {
+    const started = process.hrtime.bigint();
+    for (let i = 0; i < times / 20; i++) read(i);
+    best = Math.min(best, Number(process.hrtime.bigint() - started) / (times / 20));
+  }
+  return best;
 }
 
 answer({

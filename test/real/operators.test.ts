@@ -174,7 +174,10 @@ describe.runIf(hasRedis)('explain and evict', () => {
       silentNodes: [two?.nodeId],
       devices: [],
     });
-    expect(await one?.metric('rollcall_oldest_proof_seconds')).toBeGreaterThan(1);
+    await waitFor(
+      async () => ((await one?.metric('rollcall_oldest_proof_seconds')) ?? 0) > 1,
+      'the last proof of life to be old',
+    );
     // The message waited in Redis' connection: the node obeys when it goes on.
     const gone = disconnected(ada);
     two?.signal('SIGCONT');
