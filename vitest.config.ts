@@ -19,6 +19,7 @@ export default defineConfig({
     ],
   },
   test: {
+    // Tests on real processes get a second try, which the report shows; the simulator's get none.
     reporters: ['default', './test/support/count-reporter.ts'],
     projects: [
       {
@@ -30,6 +31,7 @@ export default defineConfig({
         test: {
           name: 'real',
           include: ['test/real/**/*.test.ts'],
+          retry: 1,
           testTimeout: 120_000,
           hookTimeout: 60_000,
           pool: 'forks',
@@ -41,6 +43,7 @@ export default defineConfig({
         test: {
           name: 'chaos',
           include: ['test/chaos/**/*.test.ts'],
+          retry: 1,
           hookTimeout: 60_000,
           pool: 'forks',
           fileParallelism: false,
@@ -51,6 +54,7 @@ export default defineConfig({
         test: {
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],
+          retry: 1,
           testTimeout: 120_000,
           hookTimeout: 120_000,
           pool: 'forks',
