@@ -161,6 +161,11 @@ describe.runIf(hasRedis)('explain and evict', () => {
       async () => (await explain(one, 'ada')).devices[0]?.isSeen,
       'the user to be back',
     );
+    // The owner said so; the other node must have heard of it before the owner stands still.
+    await waitFor(
+      async () => (await one?.get('/api/users/ada'))?.status === 200,
+      'the other node to see the user',
+    );
     two?.signal('SIGSTOP');
     const silent = await waitFor(async () => {
       const answer = await explain(one, 'ada');
