@@ -186,6 +186,8 @@ export class Checks {
     const { faults, loss, downAfterMs, lingerMs, heartbeatMs, flushMs, drift } =
       this.#world.options;
     if (crashed.core === undefined || loss > 0 || drift > 0) return;
+    // Without a witness, all others' deaths at once look like this node's own isolation for a while.
+    if (!this.#world.options.canProbe) return;
     const others = ['pause', 'stall', 'partition', 'oneWay', 'link', 'outage', 'sameName'] as const;
     if (others.some((fault) => faults[fault]) || faults.lateSubscribe || faults.halfOpen) return;
     const ghostMs = downAfterMs + lingerMs + heartbeatMs + 2 * flushMs + 500;
