@@ -412,7 +412,9 @@ export function createPresence<S extends Socket = Socket>(
   const noteRead = (userId: string, isKnown: boolean): void => {
     if (knowsAll || solo || closed !== undefined) return;
     if (isKnown) userInterest.known(userId);
-    else userInterest.unknown(checkId(userId, 'userId', limits), performance.now());
+    else if (userInterest.wants(userId)) {
+      userInterest.seek(checkId(userId, 'userId', limits), performance.now());
+    }
   };
   const housekeeper = setInterval(() => {
     const p99 = lag.percentile(99) / 1e6;

@@ -33,9 +33,13 @@ export class UserInterest {
     if (this.#read.size < MOST_READ) this.#read.add(userId);
   }
 
-  /** A user that is not known here was read. */
-  unknown(userId: string, now: number): void {
-    if (this.#sought.has(userId) || this.#sought.size >= MOST_SOUGHT) return;
+  /** Whether a user that is not known here is to be looked for. */
+  wants(userId: string): boolean {
+    return this.#sought.size < MOST_SOUGHT && !this.#sought.has(userId);
+  }
+
+  /** Looks for a user that is not known here. */
+  seek(userId: string, now: number): void {
     this.#sought.set(userId, now);
     void this.#host.find(userId).then(
       (communities) => {
