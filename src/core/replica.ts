@@ -456,7 +456,8 @@ export class Replica {
   /** The owner is hidden or shown from now on: its users are compared again with what was told. */
   touch(seenAt: number): void {
     const { view, limits, onGone } = this.#host;
-    const all = this.#held.values();
+    // A copy: a snapshot that comes meanwhile takes what it keeps over into another map.
+    const all = [...this.#held.values()].values();
     const step = (): boolean => {
       for (let i = 0; i < limits.sliceEntries; i++) {
         const { value: held } = all.next();
