@@ -229,6 +229,7 @@ export class Membership {
     peer.state = 'alive';
     if (!wasDown) return;
     peer.hideAt = Infinity;
+    peer.owner.down = false;
     if (peer.owner.hidden) {
       peer.owner.hidden = false;
       this.#host.onHidden(peer, t);
@@ -307,6 +308,7 @@ export class Membership {
         const deadline = downAfterMs * (1 + this.#health) * this.#damping(peer, t.now);
         if (silence >= deadline && this.#mayJudge(peer, t.now)) {
           peer.state = 'down';
+          peer.owner.down = true;
           peer.downAt = t.now;
           peer.downs.push(t.now);
           peer.hideAt = Math.max(t.now, peer.lastHeard + deadline + lingerMs);

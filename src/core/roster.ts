@@ -9,6 +9,8 @@ import type { DevicePresence, Entry, OfflineReason, Status, UserPresence } from 
 export class Owner {
   readonly nodeId: string;
   hidden = false;
+  /** Silent for so long that it is taken for dead; its entries are still shown for the linger. */
+  down = false;
 
   constructor(nodeId: string) {
     this.nodeId = nodeId;

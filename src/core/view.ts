@@ -246,6 +246,7 @@ export class View {
         other !== held &&
         !other.owner.hidden &&
         other.until === 0 &&
+        !other.owner.down &&
         other.entry.deviceId === deviceId,
     );
     if (elsewhere) {

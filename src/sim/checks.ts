@@ -81,6 +81,9 @@ export class Checks {
       ({ socket, wants, presentSince, lostAt }) =>
         socket === null &&
         lostAt !== null &&
+        // A deliberate leave of the only device that this node knows is told; others it may never have heard of.
+        event.reason !== 'left' &&
+        node.startedAt < lostAt &&
         wants.has(communityId) &&
         lostAt - presentSince > settledMs &&
         this.#world.now - lostAt < 0.95 * lingerMs - SLACK_MS,
