@@ -302,8 +302,14 @@ export class View {
     this.#work.add(community);
   }
 
+  /** Takes a record out, unless another has taken its place since. */
+  #erase(user: Tracked): void {
+    const { users } = user.community;
+    if (users.get(user.userId) === user) users.delete(user.userId);
+  }
+
   #forget(user: Tracked): void {
-    user.community.users.delete(user.userId);
+    this.#erase(user);
     if (user.community.users.size === 0 && !user.community.active) this.#close(user.community);
   }
 
@@ -554,7 +560,7 @@ export class View {
     }
     if (next !== was) this.#setTold(user, next);
     user.toldOwn = nextOwn;
-    if (user.held.length === 0 && next === null) user.community.users.delete(user.userId);
+    if (user.held.length === 0 && next === null) this.#erase(user);
     if (next === was && nextOwn === wasOwn) return false;
     if (audience === null) return true;
     if (was === wasOwn && next === nextOwn) {
