@@ -306,7 +306,7 @@ export class Membership {
       if (this.#degraded) continue;
       if (peer.state === 'suspect') {
         const deadline = downAfterMs * (1 + this.#health) * this.#damping(peer, t.now);
-        if (silence >= deadline && this.#mayJudge(peer, t.now)) {
+        if (silence >= deadline && this.#mayJudge(peer, suspectAfter, t.now)) {
           peer.state = 'down';
           peer.owner.down = true;
           peer.downAt = t.now;
@@ -399,12 +399,11 @@ export class Membership {
     this.#host.onProbe(this.#probeId);
   }
 
-  #mayJudge(peer: Peer, now: number): boolean {
+  /** The medium has been seen to work when the peer had been silent for so long. */
+  #mayJudge(peer: Peer, silentMs: number, now: number): boolean {
     if (now < this.#judgeFrom) return false;
     if (!this.#options.canProbe) return true;
-    // The medium has been seen to work while the peer was silent.
-    const suspectFrom = peer.lastHeard + 2 * this.#options.heartbeatMs;
-    if (this.#vouchedAt >= suspectFrom) return true;
+    if (this.#vouchedAt >= peer.lastHeard + silentMs) return true;
     this.#nextProbeAt = Math.min(this.#nextProbeAt, now);
     return false;
   }
@@ -430,7 +429,9 @@ export class Membership {
       for (const peer of peers) {
         const heardSince = peer.lastHeard > newest + beat / 2;
         if (peer.firstHeard === newest || heardSince) living.push(peer.nodeId);
-        else if (t.now - peer.lastHeard > 1.5 * beat) this.#remove(peer, 'superseded', t);
+        else if (t.now - peer.lastHeard > 1.5 * beat && this.#mayJudge(peer, beat, t.now)) {
+          this.#remove(peer, 'superseded', t);
+        }
       }
       if (living.length > 1) this.#conflict(name, living);
     }

@@ -42,7 +42,9 @@ export function demandAgreement(world: World): void {
   world.stats.convergenceMs = agreedAt - durationMs;
   // Nobody has typed since before the faults ended.
   for (const node of world.living) {
-    for (const { id } of node.core?.inspect().view.communities ?? []) {
+    for (const { id, sockets } of node.core?.inspect().view.communities ?? []) {
+      // What is only read here has not been compared above, and may still wait for a pull.
+      if (sockets.size === 0) continue;
       for (const { userId, devices } of node.engine.onlineUsers(id)) {
         if (!devices.some((device) => device.typing === true)) continue;
         world.fail(`I7: ${userId} types for ever at ${node.engine.nodeId}`);

@@ -112,7 +112,10 @@ export const MUTANTS: readonly Mutant[] = [
     mutant(
       'a name supersedes the living',
       'membership',
-      ['else if (t.now - peer.lastHeard > 1.5 * beat)', 'else'],
+      [
+        'else if (t.now - peer.lastHeard > 1.5 * beat && this.#mayJudge(peer, beat, t.now))',
+        'else',
+      ],
       ['if (peer.firstHeard === newest || heardSince)', 'if (peer.firstHeard === newest)'],
     ),
   ),
