@@ -14,6 +14,7 @@ export {
   type UserExplanation,
 } from './explanation.js';
 export type { ClusterReport, NodeReport, ReportedPeer } from './report.js';
+export type { Route } from './route.js';
 export { sameData } from './roster.js';
 export type { EncodedUsers } from './view.js';
 export { PROTOCOL_VERSION } from './wire.js';

@@ -254,6 +254,11 @@ export class Membership {
     this.#host.onGone(peer, reason, t);
   }
 
+  /** The medium was away for a moment, as the host saw: find out at once whether it is there again. */
+  returned(t: Instant): void {
+    if (this.#degraded) this.#nextProbeAt = Math.min(this.#nextProbeAt, t.now);
+  }
+
   /** The host's answer to a probe: whether the medium can be reached. */
   probed(id: number, ok: boolean, t: Instant): void {
     if (this.#probe === null || this.#probe.id !== id) return;
@@ -307,12 +312,7 @@ export class Membership {
       if (peer.state === 'suspect') {
         const deadline = downAfterMs * (1 + this.#health) * this.#damping(peer, t.now);
         if (silence >= deadline && this.#mayJudge(peer, suspectAfter, t.now)) {
-          peer.state = 'down';
-          peer.owner.down = true;
-          peer.downAt = t.now;
-          peer.downs.push(t.now);
-          peer.hideAt = Math.max(t.now, peer.lastHeard + deadline + lingerMs);
-          this.#host.onDown(peer);
+          this.#down(peer, Math.max(t.now, peer.lastHeard + deadline + lingerMs), t);
         }
       }
       if (peer.state === 'down') {
@@ -327,6 +327,26 @@ export class Membership {
       }
     }
     if (this.#name !== undefined || this.#peers.size > 1) this.#watchNames(t);
+  }
+
+  #down(peer: Peer, hideAt: number, t: Instant): void {
+    peer.state = 'down';
+    peer.owner.down = true;
+    peer.downAt = t.now;
+    peer.downs.push(t.now);
+    peer.hideAt = hideAt;
+    this.#host.onDown(peer);
+  }
+
+  /**
+   * The medium has had no connection of this node for so long, and had one before: its process has
+   * ended. Believed only where nothing was heard of it in that time, and this node trusts its own.
+   */
+  gone(nodeId: string, forMs: number, t: Instant): void {
+    const peer = this.#peers.get(nodeId);
+    if (peer === undefined || peer.state === 'down') return;
+    if (this.#degraded || t.now < this.#judgeFrom || t.now - peer.lastHeard < forMs) return;
+    this.#down(peer, t.now + this.#options.lingerMs, t);
   }
 
   #damping(peer: Peer, now: number): number {

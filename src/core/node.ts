@@ -15,6 +15,7 @@ import {
 import { Operations } from './operations.js';
 import { reportOf, type NodeReport } from './report.js';
 import { RollCallAnswers } from './roll-call.js';
+import { asks, routeOf, type Route } from './route.js';
 import { Owner, type Held } from './roster.js';
 import { newStats, type NodeGauges, type NodeStats } from './stats.js';
 import type {
@@ -59,6 +60,8 @@ export interface NodeOptions {
   /** There can be no other node: ready at once. */
   readonly solo?: boolean;
   readonly canProbe?: boolean;
+  /** The medium delivers by address: see `Route`. */
+  readonly isRouted?: boolean | undefined;
   /** `hosted`: take part in the shards of communities in use here; `all`: in every shard. */
   readonly interest?: 'hosted' | 'all';
   readonly shards?: number;
@@ -195,8 +198,9 @@ export class PresenceNode {
       limits: { ...DEFAULT_LOG_LIMITS, ...o.log },
       pieces: { entries: o.snapshotPieceEntries, bytes: o.snapshotPieceBytes },
       stats: this.stats,
-      send: (message) => this.#send(message),
-      beat: (full, states, answers) => this.#sendBeat(full, states, answers),
+      isRouted: o.isRouted === true,
+      send: (message, route) => this.#send(message, route),
+      beat: (full, states, answers, route) => this.#sendBeat(full, states, answers, route),
     });
     this.#view = new View(
       {
@@ -594,12 +598,12 @@ export class PresenceNode {
     return this.#publisher.change(shardOf(communityId, this.#o.shards));
   }
 
-  #send(message: Message): void {
+  #send(message: Message, route: Route = routeOf(message)): void {
     if (this.#closed || this.#solo) return;
     const data = encodeMessage(this.#o.cluster, this.nodeId, this.#lamport, message);
     this.stats.messagesSent++;
     this.stats.bytesSent += data.length;
-    this.#out.push({ kind: 'send', data });
+    this.#out.push({ kind: 'send', data, route, asks: asks(message) });
   }
 
   /** Says hello to everybody and gives the number of the request. */
@@ -618,12 +622,18 @@ export class PresenceNode {
   #beat(): void {
     const { now } = this.#t;
     this.#beatAt = now + this.#o.heartbeatMs;
-    this.#sendBeat(false, this.#publisher.statesToSay(now), []);
+    this.#sendBeat(false, this.#publisher.statesToSay(now), [], 'all');
   }
 
-  #sendBeat(full: boolean, states: readonly ShardState[], answers: readonly Answered[]): void {
-    const name = this.nodeName;
-    this.#send({ kind: 'beat', full, name, entries: this.#devices.entries, states, answers });
+  #sendBeat(
+    full: boolean,
+    states: readonly ShardState[],
+    answers: readonly Answered[],
+    route: Route,
+  ): void {
+    const { nodeName: name } = this;
+    const { entries } = this.#devices;
+    this.#send({ kind: 'beat', full, name, entries, states, answers }, route);
   }
 
   // The others' side.
@@ -659,7 +669,7 @@ export class PresenceNode {
         peer.entries = message.entries;
         this.#onStates(peer, message.states);
         this.#publisher.owe(peer.nodeId, message.request, t.now);
-        this.#publisher.oweAll();
+        this.#publisher.oweAll(peer.nodeId);
         break;
       case 'beat':
         peer.name = message.name;
@@ -681,7 +691,7 @@ export class PresenceNode {
         if (message.to !== undefined && message.to !== this.nodeId) return;
         this.#publisher.owe(peer.nodeId, message.request, t.now);
         for (const { shard, have } of message.wants) {
-          if (shard < this.#o.shards) this.#publisher.oweSince(shard, have);
+          if (shard < this.#o.shards) this.#publisher.oweSince(peer.nodeId, shard, have);
         }
         break;
       case 'snapshot': {
@@ -799,14 +809,21 @@ export class PresenceNode {
 
   #onUp(peer: Peer): void {
     this.#out.push({ kind: 'nodeUp', nodeId: peer.nodeId, nodeName: peer.name });
-    const wants: Want[] = [];
+    const wants = this.#wantsOf(peer);
     for (const shard of this.#shards.values()) {
       if (!shard.primed) shard.awaiting.set(peer.nodeId, -1);
-      wants.push({ shard: shard.index, have: peer.replicas.get(shard.index)?.have ?? 0 });
     }
     // A starting node's hello rounds ask everybody already.
     if (wants.length > 0 && this.#discovered) this.#ask(peer.nodeId, wants);
     else if (wants.length > 0) for (const shard of this.#shards.values()) this.#toPrime.add(shard);
+  }
+
+  /** What this node would have of another: everything after what is here, of each shard. */
+  #wantsOf(peer: Peer): Want[] {
+    return [...this.#shards.keys()].map((shard) => ({
+      shard,
+      have: peer.replicas.get(shard)?.have ?? 0,
+    }));
   }
 
   #touchAll(peer: Peer, t: Instant): void {
@@ -851,6 +868,27 @@ export class PresenceNode {
   probed(id: number, ok: boolean, t: Instant): void {
     this.#t = t;
     this.#membership.probed(id, ok, t);
+  }
+
+  /** The medium saw the process of a node end, and has had no connection of it for so many ms. */
+  gone(nodeId: string, forMs: number, t: Instant): void {
+    this.#t = t;
+    this.#membership.gone(nodeId, forMs, t);
+  }
+
+  /**
+   * The medium is back after a break, in which messages either way may have been lost: says where this
+   * node stands and asks every other for what is missing, instead of waiting for heartbeats.
+   */
+  returned(t: Instant): void {
+    this.#t = t;
+    this.#membership.returned(t);
+    if (!this.#started || this.#closed || this.isDegraded) return;
+    this.#publisher.announce(this.#publisher.seal(t.now));
+    this.#sendBeat(true, this.#publisher.allStates(), [], 'all');
+    for (const peer of this.#membership.peers) {
+      if (peer.state !== 'down') this.#ask(peer.nodeId, this.#wantsOf(peer));
+    }
   }
 
   /** The host saw its event loop lag. */

@@ -1,12 +1,17 @@
 import { encodePiece, ShardLog, type LogLimits } from './log.js';
+import { keyOf, type Route } from './route.js';
 import type { NodeStats } from './stats.js';
 import type { Entry } from './types.js';
 import type { Answered, DeltaItem, Message, ShardState } from './wire.js';
 
 /**
  * The owner's side of the protocol: the logs of this node's own entries, and what the others get of
- * them. Deltas when something has changed, snapshots and kept deltas when somebody asks; answers of a
- * moment go out together, because a message reaches every node anyway.
+ * them. Deltas when something has changed, snapshots and kept deltas when somebody asks.
+ *
+ * On most media a message reaches every node, so what changed in all shards travels as one, and answers
+ * of a moment go out together. On a medium that delivers by address (`isRouted`) each shard's deltas go
+ * to those who take part in it, and each asker gets what it asked for; what several ask for at once
+ * goes to the shard.
  */
 
 export interface PublisherHost {
@@ -14,13 +19,25 @@ export interface PublisherHost {
   /** Bounds of one piece of a snapshot. */
   readonly pieces: { readonly entries: number; readonly bytes: number };
   readonly stats: NodeStats;
-  readonly send: (message: Message) => void;
+  readonly isRouted?: boolean;
+  readonly send: (message: Message, route?: Route) => void;
   /** Sends a heartbeat that says these states and answers these requests; for `answer`. */
   readonly beat?: (
     full: boolean,
     states: readonly ShardState[],
     answers: readonly Answered[],
+    route: Route,
   ) => void;
+}
+
+/** What those who have asked lately are owed: one asker's share, or that of all together. */
+interface Owed {
+  readonly answers: Answered[];
+  /** The answer says where every shard stands. */
+  all: boolean;
+  readonly shards: Set<number>;
+  /** Shards that were pulled, and what the askers have at least. */
+  readonly pulled: Map<number, number>;
 }
 
 /** A snapshot on its way, piece by piece. */
@@ -30,8 +47,9 @@ interface Snapshot {
   readonly entries: readonly Entry[];
   next: number;
   part: number;
-  /** Somebody asked for it while it was under way. */
-  again: boolean;
+  readonly route: Route;
+  /** For whom it is needed once more: somebody asked while it was under way. */
+  again: Route | null;
 }
 
 /** Small enough to be decoded within a slice. */
@@ -51,11 +69,7 @@ export class Publisher {
   /** Shards that changed since the last heartbeat. */
   readonly #changed = new Set<number>();
   #rolling = 0;
-  readonly #answers: Answered[] = [];
-  readonly #answerShards = new Set<number>();
-  #answerAll = false;
-  /** Shards that were pulled, and what the askers have at least. */
-  readonly #pulled = new Map<number, number>();
+  readonly #owed = new Map<string, Owed>();
   readonly #snapshots = new Map<number, Snapshot>();
   #snapshotIds = 0;
   #lastAnswerAt = -Infinity;
@@ -138,47 +152,73 @@ export class Publisher {
     return items;
   }
 
-  /** Sends deltas in as few messages as their size allows. */
+  /** Sends deltas, to whom they are of interest, in as few messages as their size and the medium allow. */
   announce(items: readonly DeltaItem[]): void {
+    if (this.#host.isRouted !== true) {
+      this.#deliver(items, 'all');
+      return;
+    }
+    const byShard = new Map<number, DeltaItem[]>();
+    for (const item of items) {
+      const same = byShard.get(item.shard);
+      if (same === undefined) byShard.set(item.shard, [item]);
+      else same.push(item);
+    }
+    for (const [shard, same] of byShard) this.#deliver(same, { shard });
+  }
+
+  #deliver(items: readonly DeltaItem[], route: Route): void {
     let batch: DeltaItem[] = [];
     let bytes = 0;
     for (const item of items) {
       if (bytes > 0 && bytes + item.body.length > DELTA_MESSAGE_BYTES) {
-        this.#sendBatch(batch);
+        this.#sendBatch(batch, route);
         batch = [];
         bytes = 0;
       }
       batch.push(item);
       bytes += item.body.length;
     }
-    if (batch.length > 0) this.#sendBatch(batch);
+    if (batch.length > 0) this.#sendBatch(batch, route);
   }
 
-  #sendBatch(items: readonly DeltaItem[]): void {
+  #sendBatch(items: readonly DeltaItem[], route: Route): void {
     this.#host.stats.deltasSent += items.length;
-    this.#host.send({ kind: 'delta', items });
+    this.#host.send({ kind: 'delta', items }, route);
   }
 
   // Answers.
 
   /** A request of another node is to be answered. */
   owe(nodeId: string, request: number, now: number): void {
-    this.#answers.push({ nodeId, request });
+    this.#owedTo(nodeId).answers.push({ nodeId, request });
     if (this.answerAt !== Infinity) return;
     this.answerAt = Math.max(now, this.#lastAnswerAt + ANSWER_WINDOW_MS);
   }
 
   /** The answer says where every shard stands. */
-  oweAll(): void {
-    this.#answerAll = true;
+  oweAll(nodeId: string): void {
+    this.#owedTo(nodeId).all = true;
   }
 
   /** The answer says where this shard stands and brings what the asker is missing of it. */
-  oweSince(shard: number, have: number): void {
-    this.#answerShards.add(shard);
+  oweSince(nodeId: string, shard: number, have: number): void {
+    const { shards, pulled } = this.#owedTo(nodeId);
+    shards.add(shard);
     if (have >= (this.logs.get(shard)?.seq ?? 0)) return;
     this.#host.stats.pullsAnswered++;
-    this.#pulled.set(shard, Math.min(have, this.#pulled.get(shard) ?? Infinity));
+    pulled.set(shard, Math.min(have, pulled.get(shard) ?? Infinity));
+  }
+
+  #owedTo(nodeId: string): Owed {
+    // An answer that reaches everybody is one for all.
+    const key = this.#host.isRouted === true ? nodeId : '';
+    let owed = this.#owed.get(key);
+    if (owed === undefined) {
+      owed = { answers: [], all: false, shards: new Set(), pulled: new Map() };
+      this.#owed.set(key, owed);
+    }
+    return owed;
   }
 
   /** Answers all that is owed; what is answered includes what is recorded. */
@@ -186,35 +226,48 @@ export class Publisher {
     this.announce(this.seal(now));
     this.#lastAnswerAt = now;
     this.answerAt = Infinity;
-    const states = this.#answerAll
-      ? this.allStates()
-      : [...this.#answerShards].map((index) => this.log(index).state());
-    this.#host.beat?.(this.#answerAll, states, this.#answers.splice(0));
-    this.#answerAll = false;
-    this.#answerShards.clear();
-    this.give(this.#pulled);
-    this.#pulled.clear();
+    const given = new Map<number, { readonly have: number; readonly route: Route }>();
+    for (const [nodeId, { answers, all, shards, pulled }] of this.#owed) {
+      const states = all ? this.allStates() : [...shards].map((index) => this.log(index).state());
+      const route: Route = nodeId === '' ? 'all' : { nodeId };
+      this.#host.beat?.(all, states, answers, route);
+      for (const [shard, have] of pulled) {
+        const other = given.get(shard);
+        if (other === undefined) given.set(shard, { have, route });
+        else given.set(shard, { have: Math.min(have, other.have), route: { shard } });
+      }
+    }
+    this.#owed.clear();
+    const together = new Map<string, { route: Route; wanted: [number, number][] }>();
+    for (const [shard, { have, route }] of given) {
+      const same = together.get(keyOf(route));
+      if (same === undefined) together.set(keyOf(route), { route, wanted: [[shard, have]] });
+      else same.wanted.push([shard, have]);
+    }
+    for (const { route, wanted } of together.values()) this.give(wanted, route);
   }
 
   /** Sends what is missing of these shards after these sequence numbers. Everything must be sealed. */
-  give(wanted: Iterable<readonly [shard: number, have: number]>): void {
+  give(wanted: Iterable<readonly [shard: number, have: number]>, route: Route = 'all'): void {
     const items: DeltaItem[] = [];
     for (const [index, have] of wanted) {
       const log = this.logs.get(index);
       if (log === undefined || have >= log.seq) continue;
       const deltas = log.since(have);
-      if (deltas === undefined) this.#snapshot(log);
+      if (deltas === undefined) this.#snapshot(log, route);
       else for (const { seq, body } of deltas) items.push({ shard: index, seq, body });
     }
-    this.announce(items);
+    this.#deliver(items, route);
   }
 
   // Snapshots.
 
-  #snapshot(log: ShardLog): void {
+  #snapshot(log: ShardLog, route: Route): void {
     const running = this.#snapshots.get(log.shard);
     if (running !== undefined) {
-      running.again = true;
+      const { again } = running;
+      const isSame = again === null || keyOf(again) === keyOf(route);
+      running.again = isSame ? route : { shard: log.shard };
       return;
     }
     this.#snapshots.set(log.shard, {
@@ -223,7 +276,8 @@ export class Publisher {
       entries: log.entries(),
       next: 0,
       part: 0,
-      again: false,
+      route,
+      again: null,
     });
     this.#host.stats.snapshotsSent++;
   }
@@ -232,14 +286,14 @@ export class Publisher {
   stepSnapshots(): void {
     for (const [index, snapshot] of this.#snapshots) {
       const { pieces } = this.#host;
-      const { state, id, entries } = snapshot;
+      const { state, id, entries, route, again } = snapshot;
       const { body, next } = encodePiece(entries, snapshot.next, pieces.entries, pieces.bytes);
       snapshot.next = next;
       const last = next >= entries.length;
-      this.#host.send({ kind: 'snapshot', state, id, part: snapshot.part++, last, body });
+      this.#host.send({ kind: 'snapshot', state, id, part: snapshot.part++, last, body }, route);
       this.#snapshots.delete(index);
       if (!last) this.#snapshots.set(index, snapshot);
-      else if (snapshot.again) this.#snapshot(this.log(index));
+      else if (again !== null) this.#snapshot(this.log(index), again);
       return;
     }
   }

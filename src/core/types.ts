@@ -1,5 +1,6 @@
 import type { ClusterReport } from './report.js';
 import type { Eviction, EvictionTarget, UserExplanation } from './explanation.js';
+import type { Route } from './route.js';
 
 /**
  * The words of the design as types: what applications and clients see (presence), what an owner
@@ -157,7 +158,11 @@ export type NodeDownReason = 'silent' | 'left' | 'superseded';
 
 /** What the core asks of its host. Perform them in order, before the next input. */
 export type Effect =
-  | { readonly kind: 'send'; readonly data: string }
+  /**
+   * Send to other nodes. `asks`: not before this node hears what is for the shards of which `interest`
+   * effects came before, because the answer counts on it.
+   */
+  | { readonly kind: 'send'; readonly data: string; readonly route: Route; readonly asks: boolean }
   | { readonly kind: 'event'; readonly event: PresenceEvent; readonly audience: Audience }
   /** Send the community's list to these sockets, which thereby join its room or start over. */
   | { readonly kind: 'list'; readonly communityId: string; readonly to: readonly string[] }

@@ -193,7 +193,9 @@ export class Checks {
     if (!this.#world.options.canProbe) return;
     const others = ['pause', 'stall', 'partition', 'oneWay', 'link', 'outage', 'sameName'] as const;
     if (others.some((fault) => faults[fault]) || faults.lateSubscribe || faults.halfOpen) return;
-    const ghostMs = downAfterMs + lingerMs + heartbeatMs + 2 * flushMs + 500;
+    // What was on its way may still be heard; then the medium says once more that it has ended.
+    const knownMs = this.#world.options.seesDeaths === true ? 1500 : downAfterMs + heartbeatMs;
+    const ghostMs = knownMs + lingerMs + 2 * flushMs + 500;
     const { nodeId } = crashed.engine;
     this.#world.after(ghostMs, () => {
       for (const node of this.#world.living) {

@@ -31,7 +31,8 @@ export type SimEngine = Pick<
   | 'info'
   | 'isDegraded'
   | 'touch'
->;
+> &
+  Partial<Pick<Engine, 'gone' | 'returned'>>;
 
 export interface SimClient {
   readonly plan: ClientPlan;
@@ -80,6 +81,11 @@ export interface SimNode {
   readonly compared: Map<string, string>;
   /** Nothing reaches it before: its subscription is not there yet. */
   subscribedAt: number;
+  /** Shards of which the medium delivers to it, where it delivers by address. */
+  readonly subscribed: Set<number>;
+  /** Shards of interest whose subscription is not confirmed yet; what asks waits for them. */
+  readonly subscribing: Set<number>;
+  held: (() => void)[];
   wallOffset: number;
   degradedAt: number;
   alive: boolean;

@@ -210,7 +210,12 @@ export class NaiveEngine implements SimEngine {
   }
 
   #send(message: Message): void {
-    this.#out.push({ kind: 'send', data: JSON.stringify(message) });
+    this.#out.push({
+      kind: 'send',
+      data: JSON.stringify(message),
+      route: 'all',
+      asks: false,
+    });
   }
 
   tick(t: Instant): void {

@@ -24,6 +24,10 @@ export interface PlanOptions {
   readonly duplication: number;
   readonly delayMs: number;
   readonly reorder: boolean;
+  /** The medium delivers by address: to one node, or to those that take part in a shard at that moment. */
+  readonly routed?: boolean;
+  /** The medium tells the others when a process has ended. */
+  readonly seesDeaths?: boolean;
   /** Rates of clock drift between nodes, as a share. */
   readonly drift: number;
   readonly faults: Readonly<Record<Fault, boolean>>;
@@ -112,6 +116,7 @@ export interface PlanWish {
 
 export function drawPlan(seed: number, wish: PlanWish = {}): Plan {
   const random = new Random(seed, 'options');
+  const medium = new Random(seed, 'medium');
   const allowed = new Set<Fault>(wish.faults ?? FAULTS);
   const calm = wish.calm === true;
   // One or two faults show what must hold in spite of them; many show what is missed between them.
@@ -147,6 +152,8 @@ export function drawPlan(seed: number, wish: PlanWish = {}): Plan {
     delayMs: random.pick([1, 5, 30, 100]),
     reorder: random.chance(0.5) && !calm,
     drift: random.pick([0, 0, 0.001, 0.01]),
+    routed: medium.chance(0.5),
+    seesDeaths: medium.chance(0.5),
     faults,
   };
   const clients = drawClients(options);

@@ -64,6 +64,8 @@ const TURN_MS = 0.02;
 const BACK_MS = 1000;
 /** When a server's ping gives up on a half-open socket. */
 const HALF_OPEN_MS = 30_000;
+/** How long after a death the medium first tells of it, where it does. */
+const DEATH_SEEN_MS = 500;
 
 export class World {
   readonly stats: WorldStats = newStats();
@@ -181,6 +183,7 @@ export class World {
       random: this.#random.next,
       solo: false,
       canProbe: o.canProbe,
+      isRouted: o.routed === true,
       interest: 'hosted',
       heartbeatMs: o.heartbeatMs,
       downAfterMs: o.downAfterMs,
@@ -211,6 +214,9 @@ export class World {
       checked: new WeakMap(),
       compared: new Map(),
       subscribedAt: o.faults.lateSubscribe ? this.#now + this.#random.between(0, 400) : 0,
+      subscribed: new Set(),
+      subscribing: new Set(),
+      held: [],
       wallOffset: this.#random.between(-60_000, 60_000),
       degradedAt: 0,
       alive: true,
@@ -304,6 +310,27 @@ export class World {
     this.note(`${node.engine.nodeId} crashes`);
     this.#gone(node, downMs);
     this.#checks.afterCrash(node);
+    if (this.options.seesDeaths === true) this.#witness(node);
+  }
+
+  /** The medium has seen that a process ended, and says so for a while. */
+  #witness({ engine: { nodeId } }: SimNode): void {
+    for (let ms = DEATH_SEEN_MS; ms < 4 * DEATH_SEEN_MS; ms += DEATH_SEEN_MS / 2) {
+      this.after(ms, () => {
+        for (const node of this.living) {
+          if (!this.network.reaches(node, this.#now)) continue;
+          this.input(node, () => node.engine.gone?.(nodeId, DEATH_SEEN_MS, this.clock(node)));
+        }
+      });
+    }
+  }
+
+  /** Connections to the medium are there again after a break. */
+  #reconnected(nodes: readonly SimNode[]): void {
+    if (this.options.routed !== true) return;
+    for (const node of nodes) {
+      this.input(node, () => node.engine.returned?.(this.clock(node)));
+    }
   }
 
   #leave(node: SimNode, downMs: number): void {
@@ -559,6 +586,11 @@ export class World {
         this.network.cut(side, oneWay, this.#now + forMs);
         const way = oneWay ? ' (one way)' : '';
         this.note(`partition of ${side.toString(2)}${way} for ${Math.round(forMs)} ms`);
+        if (!oneWay) {
+          this.after(forMs + 1, () =>
+            this.#reconnected(this.living.filter(({ index }) => ((side >> index) & 1) === 1)),
+          );
+        }
         return;
       }
       case 'link':
@@ -570,6 +602,7 @@ export class World {
         this.stats.outages++;
         this.network.goAway(this.#now + action.forMs);
         this.note(`the medium is away for ${Math.round(action.forMs)} ms`);
+        this.after(action.forMs + 1, () => this.#reconnected(this.living));
     }
   }
 
@@ -579,7 +612,10 @@ export class World {
     const { nodeId } = node.engine;
     switch (effect.kind) {
       case 'send':
-        this.#send(node, effect.data);
+        this.#send(node, effect);
+        return;
+      case 'interest':
+        this.#subscribe(node, effect.shard, effect.on);
         return;
       case 'probe': {
         const { id } = effect;
@@ -638,10 +674,42 @@ export class World {
     }
   }
 
-  #send(from: SimNode, data: string): void {
-    this.#checks.onSend(from, data);
+  #send(from: SimNode, message: Extract<Effect, { kind: 'send' }>): void {
+    this.#checks.onSend(from, message.data);
+    if (message.asks && from.subscribing.size > 0) {
+      from.held.push(() => this.#carry(from, message));
+    } else {
+      this.#carry(from, message);
+    }
+  }
+
+  /** A node begins or ceases to be told of a shard, where the medium delivers by address. */
+  #subscribe(node: SimNode, shard: number, on: boolean): void {
+    if (this.options.routed !== true) return;
+    const confirmed = (): void => {
+      node.subscribing.delete(shard);
+      if (node.subscribing.size === 0) for (const carry of node.held.splice(0)) carry();
+    };
+    if (!on) {
+      node.subscribed.delete(shard);
+      confirmed();
+      return;
+    }
+    node.subscribing.add(shard);
+    this.after(this.network.random.between(0, 2 * this.options.delayMs), () => {
+      if (!node.alive || !node.subscribing.has(shard)) return;
+      node.subscribed.add(shard);
+      this.input(node, confirmed);
+    });
+  }
+
+  #carry(from: SimNode, { data, route }: Extract<Effect, { kind: 'send' }>): void {
     for (const to of this.nodes) {
       if (to === undefined || to === from || !to.alive) continue;
+      if (this.options.routed === true && typeof route === 'object') {
+        if ('shard' in route ? !to.subscribed.has(route.shard) : to.engine.nodeId !== route.nodeId)
+          continue;
+      }
       this.network.send(from, to, this.#now, () => {
         if (this.#now < to.subscribedAt) return;
         const received = this.#healed ? data : this.network.spoil(data);

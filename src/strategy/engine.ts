@@ -11,6 +11,7 @@ import type {
   NodeStats,
   NodeView,
   OfflineReason,
+  Route,
   UserPresence,
 } from '../core/index.js';
 import type { StoreCommand } from './indexed/commands.js';
@@ -55,6 +56,13 @@ export interface Engine {
   receive(data: unknown, t: Instant): void;
   /** The answer to a `probe` effect. */
   probed(id: number, ok: boolean, t: Instant): void;
+  /**
+   * The medium saw the process of a node end, and has had no connection of it for so many ms. Ignored
+   * where something was heard of it in that time.
+   */
+  gone(nodeId: string, forMs: number, t: Instant): void;
+  /** The medium is back after a break, in which messages may have been lost. */
+  returned(t: Instant): void;
   /** The event loop lags: this node trusts its own timing less. */
   strained(): void;
   nextTickAt(): number;
@@ -109,7 +117,12 @@ export interface ToldCommunity {
 export type EngineEffect =
   | Effect
   /** A roll call to all other nodes. */
-  | { readonly kind: 'call'; readonly data: string }
+  | {
+      readonly kind: 'call';
+      readonly data: string;
+      readonly route: Route;
+      readonly asks: boolean;
+    }
   /** A roll call ended without these nodes. */
   | {
       readonly kind: 'incomplete';
@@ -127,6 +140,8 @@ export interface EngineOptions {
   readonly random: () => number;
   readonly solo: boolean;
   readonly canProbe: boolean;
+  /** The medium delivers by address: see `Route`. Default false. */
+  readonly isRouted?: boolean;
   readonly interest: 'hosted' | 'all';
   readonly lingerMs: number;
   readonly heartbeatMs: number;

@@ -25,6 +25,8 @@ const INPUTS = new Set<PropertyKey>([
   'resume',
   'receive',
   'probed',
+  'gone',
+  'returned',
   'strained',
   'tick',
   'touch',

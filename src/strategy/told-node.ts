@@ -12,6 +12,7 @@ import type {
 import { Membership, type Peer } from '../core/membership.js';
 import { Operations } from '../core/operations.js';
 import { reportOf } from '../core/report.js';
+import { asks, routeOf, type Route } from '../core/route.js';
 import {
   decodeMessage,
   encodeMessage,
@@ -176,9 +177,9 @@ export abstract class ToldNode extends TellingNode implements Engine {
     return ++this.#requests;
   }
 
-  protected send(message: Message): void {
+  protected send(message: Message, route: Route = routeOf(message)): void {
     const data = this.encode(message);
-    if (data !== undefined) this.out.push({ kind: 'send', data });
+    if (data !== undefined) this.out.push({ kind: 'send', data, route, asks: asks(message) });
   }
 
   protected encode(message: Message): string | undefined {
@@ -293,6 +294,22 @@ export abstract class ToldNode extends TellingNode implements Engine {
   probed(id: number, ok: boolean, t: Instant): void {
     this.t = t;
     this.membership.probed(id, ok, t);
+  }
+
+  gone(nodeId: string, forMs: number, t: Instant): void {
+    this.t = t;
+    this.membership.gone(nodeId, forMs, t);
+  }
+
+  returned(t: Instant): void {
+    this.t = t;
+    this.membership.returned(t);
+    if (this.phase !== 'running' || this.isDegraded) return;
+    this.#beat(true, []);
+    for (const { nodeId, state } of this.membership.peers) {
+      if (state === 'down') continue;
+      this.send({ kind: 'pull', request: this.nextRequest(), to: nodeId, wants: [] });
+    }
   }
 
   strained(): void {

@@ -65,7 +65,8 @@ export class OnDemandNode extends ToldNode {
       limits: DEFAULT_LOG_LIMITS,
       pieces: SNAPSHOT_PIECES,
       stats: this.stats,
-      send: (message) => this.send(message),
+      isRouted: options.isRouted === true,
+      send: (message, route) => this.send(message, route),
     });
     this.firstListWaitMs = rollCallTimeoutMs;
     this.#copyHost = {
@@ -154,7 +155,7 @@ export class OnDemandNode extends ToldNode {
     const startedAt = this.t.now;
     if (awaiting.size + silent.size > 0) {
       const data = this.encode({ kind: 'call', request: id, communityId, userIds });
-      if (data !== undefined) this.out.push({ kind: 'call', data });
+      if (data !== undefined) this.out.push({ kind: 'call', data, route: 'all', asks: true });
     }
     return this.#calls.begin({
       id,
@@ -205,7 +206,10 @@ export class OnDemandNode extends ToldNode {
       };
       this.#rolls.set(told.id, roll);
       let shared = this.#byShard.get(told.shard);
-      if (shared === undefined) this.#byShard.set(told.shard, (shared = new Set()));
+      if (shared === undefined) {
+        this.#byShard.set(told.shard, (shared = new Set()));
+        this.out.push({ kind: 'interest', shard: told.shard, on: true });
+      }
       shared.add(roll);
     }
     return roll;
@@ -280,7 +284,10 @@ export class OnDemandNode extends ToldNode {
       case 'pull':
         if (message.to !== undefined && message.to !== this.nodeId) break;
         this.#seal();
-        this.#publisher.give(message.wants.map(({ shard, have }) => [shard, have]));
+        this.#publisher.give(
+          message.wants.map(({ shard, have }) => [shard, have]),
+          { nodeId: peer.nodeId },
+        );
         break;
       case 'call': {
         this.#seal();
@@ -402,7 +409,10 @@ export class OnDemandNode extends ToldNode {
     this.#rolls.delete(told.id);
     const shared = this.#byShard.get(told.shard);
     shared?.delete(roll);
-    if (shared?.size === 0) this.#byShard.delete(told.shard);
+    if (shared?.size === 0) {
+      this.#byShard.delete(told.shard);
+      this.out.push({ kind: 'interest', shard: told.shard, on: false });
+    }
     for (const copy of roll.copies.values()) {
       copy.dispose((held) => this.view.drop(held, 'left', 0, false));
     }
