@@ -41,7 +41,7 @@ export const DEFAULT_REPLICA_LIMITS: ReplicaLimits = {
   pullTimeoutMaxMs: 8000,
   bufferedDeltas: 32,
   snapshotEntries: 1_000_000,
-  sliceEntries: 1000,
+  sliceEntries: 250,
 };
 
 export interface ReplicaHost {

@@ -43,14 +43,14 @@ export interface ViewHost {
 const STORM_CHANGES = 50;
 const STORM_SHARE = 0.2;
 
-/** Work units of one slice: a fold is 1, an event 4 and 1/4 for each socket. About 1 ms. */
-const SLICE_UNITS = 600;
+/** Work units of one slice: a fold is 1, an event 4 and 1/4 for each socket. About half a millisecond. */
+const SLICE_UNITS = 300;
 /** Units of a slice that are left for the rest beside a step of a bulk change. */
-const UNITS_BESIDE_BULK = 300;
+const UNITS_BESIDE_BULK = 150;
 /** Units to encode one user. */
 const ENCODE_UNITS = 1;
-/** Bytes of lists handed to sockets in one slice. */
-const SLICE_LIST_BYTES = 2 * 1024 * 1024;
+/** Bytes of lists handed to sockets in one slice; a longer list has a slice of its own. */
+const SLICE_LIST_BYTES = 1024 * 1024;
 
 const enum Mark {
   clean,
@@ -131,6 +131,8 @@ export class View {
   readonly #work = new Set<Community>();
   readonly #bulk = new Set<BulkChange>();
   readonly #expiring = new Deadlines<Held>();
+  /** Its lists did not fit into the last slice: the next begins with them. */
+  #first: Community | null = null;
   #versions = 0;
   /** Users that are online to others, with their records per community. */
   readonly #online = new Map<string, Tracked[]>();
@@ -343,6 +345,7 @@ export class View {
     shared?.delete(community);
     if (shared?.size === 0) this.#byShard.delete(community.shard);
     this.#work.delete(community);
+    if (this.#first === community) this.#first = null;
   }
 
   /** Starts to fold a community: what is held of it already is told without a flood of events. */
@@ -384,6 +387,7 @@ export class View {
     }
     this.#changed(community);
     this.#work.delete(community);
+    if (this.#first === community) this.#first = null;
     if (community.users.size === 0) this.#close(community);
   }
 
@@ -438,13 +442,22 @@ export class View {
     }
     const changing = new Set<number>();
     for (const { shard } of this.#bulk) changing.add(shard);
-    for (const community of this.#work) {
+    const first = this.#first;
+    this.#first = null;
+    for (const community of first === null ? this.#work : new Set([first, ...this.#work])) {
       if (changing.has(community.shard)) continue;
       units = this.#tellChanges(community, units);
       if (units > 0 && hasListsToTell(community)) {
         units -= ENCODE_UNITS * community.pages.encode(units);
       }
-      if (units > 0) bytes = this.#tellLists(community, bytes);
+      if (units > 0 && hasListsToTell(community)) {
+        const fits = community.pages.length <= (bytes * units) / SLICE_UNITS;
+        if (fits || community === first) bytes = this.#tellLists(community, bytes);
+        else {
+          this.#first = community;
+          return;
+        }
+      }
       const idle = isIdle(community);
       if (idle) this.#work.delete(community);
       if (units > 0 && bytes > 0) continue;
@@ -515,7 +528,6 @@ export class View {
   #tellLists(community: Community, budget: number): number {
     let bytes = budget;
     const { relisting, waiting } = community;
-    if (!hasListsToTell(community)) return bytes;
     const complete = this.#host.isComplete(community.shard);
     const size = community.pages.length;
     const to: string[] = [];

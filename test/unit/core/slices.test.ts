@@ -150,4 +150,37 @@ describe('a flush', () => {
     expect(toldAfter).toBeGreaterThan(10);
     expect(toldAfter).toBeLessThan(14);
   });
+
+  it('gives each long list a slice of its own, and does not put it off for others', () => {
+    const node = new PresenceNode({ nodeId: 'n', random: () => 0, solo: true });
+    let now = 0;
+    const t = (): { now: number; wall: number } => ({ now, wall: now });
+    node.start(t());
+    const info = { about: 'x'.repeat(1000) };
+    const join = (userId: string, communityId: string): void => {
+      node.connect(userId, { userId, deviceId: 'd', info }, t());
+      node.join(userId, communityId, t());
+    };
+    for (let i = 0; i < 1200; i++) join(`big-${i}`, 'big');
+    for (let i = 0; i < 10; i++) join(`busy-${i}`, 'busy');
+    const lists: string[][] = [];
+    const run = (ticks: number): void => {
+      for (let tick = 0; tick < ticks; tick++) {
+        for (let i = 0; i < 10; i++) {
+          node.update(`busy-${i}`, { status: tick % 2 === 0 ? 'idle' : 'active' }, t());
+        }
+        now += 30;
+        node.tick(t());
+        const told = node.take();
+        lists.push(
+          told.flatMap((one) => (one.kind === 'list' && one.communityId === 'big' ? one.to : [])),
+        );
+      }
+    };
+    run(3000);
+    lists.length = 0;
+    for (let i = 0; i < 3; i++) node.join(`big-${i}`, 'big', t());
+    run(8);
+    expect(lists.filter((to) => to.length > 0)).toEqual([['big-0'], ['big-1'], ['big-2']]);
+  });
 });
