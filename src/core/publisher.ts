@@ -53,7 +53,7 @@ interface Snapshot {
 }
 
 /** Small enough to be decoded within a slice. */
-export const SNAPSHOT_PIECES = { entries: 250, bytes: 64 * 1024 } as const;
+export const SNAPSHOT_PIECES = { entries: 100, bytes: 32 * 1024 } as const;
 
 /** Shards in a heartbeat beyond those that changed since the last. */
 const ROLLING_STATES = 8;

@@ -2,6 +2,7 @@ import type { Namespace, Socket } from 'socket.io';
 import type { Audience, PresenceEvent, UserPresence } from '../core/index.js';
 import type { Engine } from '../strategy/index.js';
 import type { PresenceDiff } from './events.js';
+import { listFrame, packetFrame, type ListFrame } from './frames.js';
 
 /**
  * What goes to this node's own sockets: written to their connections at once, so that order holds on
@@ -20,9 +21,7 @@ interface EncodedList extends Encoded {
   readonly version: number;
   readonly complete: boolean;
   readonly nodes: number;
-  /** The parts of the list, and the same in UTF-8: what did not change is not encoded again. */
-  readonly parts: readonly string[];
-  readonly pieces: readonly Buffer[];
+  readonly list: ListFrame;
 }
 
 /** A Socket.IO packet and its WebSocket frame. */
@@ -164,7 +163,7 @@ export class FanOut {
 
   #encode(data: readonly unknown[]): Encoded {
     const packet = this.#prefix + JSON.stringify(data);
-    return { packet, frame: textFrame([Buffer.from('4' + packet)]) };
+    return { packet, frame: [packetFrame(packet)] };
   }
 
   #encodeList(communityId: string, info: { complete: boolean; nodes: number }): EncodedList {
@@ -184,19 +183,10 @@ export class FanOut {
     const tail = `],${JSON.stringify(info)}]`;
     // The packet's text is put together only where a transport needs it: it stays a rope till then.
     let packet = head;
-    const pieces: Buffer[] = [];
-    const payload: Buffer[] = [Buffer.from('4' + head)];
-    for (const [i, part] of parts.entries()) {
-      packet += i === 0 ? part : ',' + part;
-      const piece = known?.parts[i] === part ? (known.pieces[i] as Buffer) : Buffer.from(part);
-      pieces.push(piece);
-      if (i > 0) payload.push(COMMA);
-      payload.push(piece);
-    }
+    for (const [i, part] of parts.entries()) packet += i === 0 ? part : ',' + part;
     packet += tail;
-    payload.push(Buffer.from(tail));
-    const frame = textFrame(payload);
-    const list = { version, complete, nodes, packet, frame, parts, pieces };
+    const framed = listFrame(head, parts, tail, known?.list);
+    const list = { version, complete, nodes, packet, frame: [framed.frame], list: framed };
     this.#encoded.set(communityId, list);
     this.#host.onListEncoded(performance.now() - started, packet.length);
     return list;
@@ -228,27 +218,4 @@ export class FanOut {
       return false;
     }
   }
-}
-
-const COMMA = Buffer.from(',');
-
-/** An unmasked WebSocket text frame (RFC 6455, section 5.2) in one piece. */
-function textFrame(payload: readonly Buffer[]): readonly Buffer[] {
-  let size = 0;
-  for (const piece of payload) size += piece.length;
-  let header: Buffer;
-  if (size < 126) {
-    header = Buffer.from([0x81, size]);
-  } else if (size < 65_536) {
-    header = Buffer.alloc(4);
-    header.writeUInt16BE(size, 2);
-    header[0] = 0x81;
-    header[1] = 126;
-  } else {
-    header = Buffer.alloc(10);
-    header.writeBigUInt64BE(BigInt(size), 2);
-    header[0] = 0x81;
-    header[1] = 127;
-  }
-  return [Buffer.concat([header, ...payload], header.length + size)];
 }
