@@ -106,6 +106,8 @@ const DEFAULTS = {
   snapshotPieceBytes: SNAPSHOT_PIECES.bytes,
 } as const;
 
+/** A node that is silent for longer than this may say something that has not been heard. */
+const DEAF_BEATS = 1.25;
 /** How long a read keeps the interest in a community that nobody here is in. */
 const READ_INTEREST_MS = 60_000;
 
@@ -574,6 +576,7 @@ export class PresenceNode {
     if (this.#membership.degraded || this.#shards.get(index)?.primed === false) return false;
     for (const peer of this.#membership.peers) {
       if (peer.state === 'down') continue;
+      if (this.#t.now - peer.lastHeard > DEAF_BEATS * this.#o.heartbeatMs) return false;
       if (peer.state === 'suspect' || peer.replicas.get(index)?.isBehind === true) return false;
     }
     return true;

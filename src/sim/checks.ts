@@ -96,6 +96,10 @@ export class Checks {
     if (faults.halfOpen || faults.corrupt || loss > 0.05) return;
     // Nobody can know of a device that came while nothing could be heard.
     if (faults.outage && (event.reason === 'left' || node.engine.isDegraded)) return;
+    // Before the next heartbeat is late, a node does not know that it hears nothing.
+    const { heartbeatMs, delayMs, drift } = this.#world.options;
+    const lateMs = 1.25 * heartbeatMs * (1 + 2 * drift) + 1.5 * delayMs + SLACK_MS;
+    if (faults.outage && this.#world.network.awayAgeMs(this.#world.now) < lateMs) return;
     // Without a witness a node cannot tell an outage from the death of its only peer.
     if (faults.outage && !this.#world.options.canProbe) return;
     if (!faults.crash || (lingerMs >= SETTLED_MS && loss === 0 && !faults.outage)) {

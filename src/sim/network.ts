@@ -37,6 +37,7 @@ export class Network {
   #cuts: Cut[] = [];
   #broken: BrokenLink[] = [];
   #awayUntil = 0;
+  #awaySince = -Infinity;
   #healed = false;
 
   constructor(options: PlanOptions, queue: Deadlines<() => void>, stats: NetworkStats) {
@@ -54,7 +55,8 @@ export class Network {
     this.#broken.push({ from, to, until });
   }
 
-  goAway(until: number): void {
+  goAway(now: number, until: number): void {
+    if (this.#awayUntil <= now) this.#awaySince = now;
     this.#awayUntil = Math.max(this.#awayUntil, until);
   }
 
@@ -63,6 +65,11 @@ export class Network {
     this.#cuts = [];
     this.#broken = [];
     this.#awayUntil = 0;
+  }
+
+  /** How long ago the medium went away last. */
+  awayAgeMs(now: number): number {
+    return now - this.#awaySince;
   }
 
   /** Whether a node reaches the medium: what its probe finds out. */

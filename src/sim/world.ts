@@ -530,7 +530,10 @@ export class World {
           host.engine.update(socket.id, action.patch, this.clock(host));
           if (action.patch.status === undefined) return;
           this.#forgetHiding(client);
-          if (action.patch.status === 'invisible') client.hiding = { node: host, since: this.#now };
+          // What a node that stood still reads late of a connection before is not the last word.
+          if (action.patch.status === 'invisible' && client.socket === socket) {
+            client.hiding = { node: host, since: this.#now };
+          }
         });
         return;
       }
@@ -600,7 +603,7 @@ export class World {
         return;
       case 'outage':
         this.stats.outages++;
-        this.network.goAway(this.#now + action.forMs);
+        this.network.goAway(this.#now, this.#now + action.forMs);
         this.note(`the medium is away for ${Math.round(action.forMs)} ms`);
         this.after(action.forMs + 1, () => this.#reconnected(this.living));
     }
