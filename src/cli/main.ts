@@ -57,6 +57,11 @@ function serveCommand(): Command {
         'Socket.IO adapter (default: redis with --redis, else memory)',
       ).choices(['redis', 'redis-sharded', 'redis-streams', 'memory']),
     )
+    .addOption(
+      flag('--transport <transport>', 'what carries presence between nodes')
+        .choices(['adapter', 'redis'])
+        .default('adapter'),
+    )
     .addOption(flag('--redis <url>', 'Redis, such as redis://127.0.0.1:6379').argParser(redisUrl))
     .addOption(flag('--name <name>', 'stable label of this node').argParser(text))
     .addOption(

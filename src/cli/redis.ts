@@ -6,9 +6,9 @@ import { FaultError, UsageError } from './errors.js';
 
 export type RedisAdapterKind = 'redis' | 'redis-sharded' | 'redis-streams';
 
-/** A connected Socket.IO adapter over Redis. */
+/** A connection to Redis, and a Socket.IO adapter over it where one is wanted. */
 export interface RedisAdapter {
-  readonly adapter: ReturnType<typeof createAdapter>;
+  readonly adapter: ReturnType<typeof createAdapter> | undefined;
   /** The connection for commands. */
   readonly client: Client;
   readonly close: () => Promise<void>;
@@ -23,7 +23,7 @@ const PREFIX = 'rollcall';
 
 export async function connectRedis(
   url: string,
-  kind: RedisAdapterKind,
+  kind: RedisAdapterKind | 'memory',
   logger: Logger,
 ): Promise<RedisAdapter> {
   const shown = hidePassword(url);
@@ -49,13 +49,15 @@ export async function connectRedis(
   if (kind === 'redis-sharded') await requireVersion7(publisher, shown);
   const guarded = guard(publisher, logger);
   const adapter =
-    kind === 'redis'
-      ? createAdapter(guarded, subscriber, { key: PREFIX })
-      : kind === 'redis-sharded'
-        ? createShardedAdapter(guarded, subscriber, { channelPrefix: PREFIX })
-        : createStreamsAdapter(guarded, { streamName: PREFIX, channelPrefix: PREFIX });
+    kind === 'memory'
+      ? undefined
+      : kind === 'redis'
+        ? createAdapter(guarded, subscriber, { key: PREFIX })
+        : kind === 'redis-sharded'
+          ? createShardedAdapter(guarded, subscriber, { channelPrefix: PREFIX })
+          : createStreamsAdapter(guarded, { streamName: PREFIX, channelPrefix: PREFIX });
   return {
-    adapter: adapter as ReturnType<typeof createAdapter>,
+    adapter: adapter as ReturnType<typeof createAdapter> | undefined,
     client: publisher,
     close: async () => {
       // Lets what was published last (the leave) go out.

@@ -35,6 +35,7 @@ export interface ServeOptions {
   readonly host: string;
   readonly strategy: StrategyName;
   readonly adapter?: RedisAdapterKind | 'memory';
+  readonly transport: 'adapter' | 'redis';
   readonly redis?: string;
   readonly name?: string;
   readonly auth: 'jwt' | 'insecure';
@@ -76,7 +77,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const presenceSettings = presenceOptions(options, logger);
   resolveOptions(presenceSettings);
   const redis =
-    adapterKind === 'memory' || options.redis === undefined
+    options.redis === undefined
       ? undefined
       : await connectRedis(options.redis, adapterKind, logger);
   const recording =
@@ -93,7 +94,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       const allowed = isAllowed(request.headers.origin);
       done(allowed ? null : 'this origin may not connect; see --cors-origin', allowed);
     },
-    ...(redis !== undefined && { adapter: redis.adapter }),
+    ...(redis?.adapter !== undefined && { adapter: redis.adapter }),
   });
   admitBy(io, authenticate);
   const strategy = strategyFor(options, redis, recording);
@@ -139,7 +140,9 @@ export async function serve(options: ServeOptions): Promise<void> {
   const host = options.host.includes(':') ? `[${options.host}]` : options.host;
   const url = `http://${host}:${port}`;
   process.stdout.write(JSON.stringify({ event: 'ready', url, nodeId: presence.nodeId }) + '\n');
-  logger.info({ event: 'serving', url, adapter: adapterKind, nodeId: presence.nodeId }, 'serving');
+  const { transport } = options;
+  const { nodeId } = presence;
+  logger.info({ event: 'serving', url, adapter: adapterKind, transport, nodeId }, 'serving');
 }
 
 function authenticatorFor(options: ServeOptions): Authenticator {
@@ -176,10 +179,19 @@ function adapterFor(options: ServeOptions): RedisAdapterKind | 'memory' {
       `--record is for --strategy replicated, whose core can be replayed, not for ${options.strategy}`,
     );
   }
-  const kind = options.adapter ?? (options.redis === undefined ? 'memory' : 'redis');
-  if (kind === 'memory' && options.redis !== undefined) {
+  const overRedis = options.transport === 'redis';
+  if (overRedis && options.redis === undefined) {
+    throw new UsageError('--transport redis needs --redis URL, such as redis://127.0.0.1:6379');
+  }
+  if (overRedis && isIndexed(options.strategy)) {
     throw new UsageError(
-      '--adapter memory is for a single node and does not use --redis; leave one of them out',
+      `--transport redis is for --strategy replicated or on-demand; ${options.strategy} has channels of its own`,
+    );
+  }
+  const kind = options.adapter ?? (options.redis === undefined ? 'memory' : 'redis');
+  if (kind === 'memory' && options.redis !== undefined && !overRedis) {
+    throw new UsageError(
+      '--adapter memory is for a single node and does not use --redis; leave one of them out, or add --transport redis',
     );
   }
   if (kind !== 'memory' && options.redis === undefined) {
@@ -198,9 +210,12 @@ function strategyFor(
   recording: Recording | undefined,
 ): Strategy {
   const { strategy } = options;
-  if (recording !== undefined) return recorded(recording.write);
-  if (!isIndexed(strategy)) return strategy === 'on-demand' ? onDemand() : replicated();
   const client = redis?.client;
+  const medium = options.transport === 'redis' ? { redis: client } : {};
+  if (recording !== undefined) return recorded(recording.write, replicated(medium));
+  if (!isIndexed(strategy)) {
+    return strategy === 'on-demand' ? onDemand(medium) : replicated(medium);
+  }
   return strategy === 'dual-write' ? dualWrite({ redis: client }) : redisOnly({ redis: client });
 }
 

@@ -894,6 +894,12 @@ export class PresenceNode {
     }
   }
 
+  /** The others may take this node for gone: says that it is there. */
+  showLife(t: Instant): void {
+    this.#t = t;
+    if (this.#started && !this.#closed) this.#sendBeat(false, [], [], 'all');
+  }
+
   /** The host saw its event loop lag. */
   strained(): void {
     this.#membership.strained();

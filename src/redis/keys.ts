@@ -4,12 +4,8 @@ export class Keys {
 
   /** @throws RangeError where the prefix could break the hash tags. */
   constructor(prefix = 'rollcall', cluster?: string) {
-    if (!/^[\x21-\x7e]{1,64}$/.test(prefix) || /[{}]/.test(prefix)) {
-      throw new RangeError(
-        'prefix must be 1 to 64 printable ASCII characters without spaces, { or }',
-      );
-    }
-    this.#prefix = cluster === undefined ? prefix : `${prefix}:${encode(cluster)}`;
+    checkPrefix(prefix);
+    this.#prefix = cluster === undefined ? prefix : `${prefix}:${encodeId(cluster)}`;
   }
 
   /** The keys of a community, in the order in which the scripts take them. */
@@ -48,15 +44,21 @@ export class Keys {
 
   /** STRING: when the user was last seen. */
   seen(userId: string): string {
-    return `${this.#prefix}:seen:{${encode(userId)}}`;
+    return `${this.#prefix}:seen:{${encodeId(userId)}}`;
   }
 
   #tag(communityId: string): string {
-    return `${this.#prefix}:{${encode(communityId)}}`;
+    return `${this.#prefix}:{${encodeId(communityId)}}`;
   }
 }
 
 /** Ids may hold braces; a tag of one's own choice would put keys into another community's slot. */
-function encode(id: string): string {
+export function encodeId(id: string): string {
   return id.replaceAll(/[%{}]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+/** @throws RangeError where it could break hash tags. */
+export function checkPrefix(prefix: string): void {
+  if (/^[\x21-\x7e]{1,64}$/.test(prefix) && !/[{}]/.test(prefix)) return;
+  throw new RangeError('prefix must be 1 to 64 printable ASCII characters without spaces, { or }');
 }

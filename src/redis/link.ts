@@ -26,7 +26,8 @@ export interface RedisLink {
 
 type Listener = (...args: never[]) => void;
 
-interface Emitter {
+/** What every client can do. */
+export interface Emitter {
   on(event: string, listener: Listener): unknown;
   off(event: string, listener: Listener): unknown;
 }
@@ -67,9 +68,16 @@ interface IoRedis extends Emitter {
 
 /** @throws TypeError where it is neither. */
 export function linkTo(client: unknown): RedisLink {
+  return kindOf(client) === 'ioredis'
+    ? ioRedisLink(client as IoRedis)
+    : nodeRedisLink(client as NodeRedis);
+}
+
+/** @throws TypeError where it is neither. */
+export function kindOf(client: unknown): 'node-redis' | 'ioredis' {
   if (typeof client === 'object' && client !== null) {
-    if ('defineCommand' in client) return ioRedisLink(client as unknown as IoRedis);
-    if ('evalSha' in client) return nodeRedisLink(client as unknown as NodeRedis);
+    if ('defineCommand' in client) return 'ioredis';
+    if ('evalSha' in client) return 'node-redis';
   }
   throw new TypeError('redis must be a client of node-redis (redis 4 or later) or of ioredis');
 }

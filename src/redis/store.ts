@@ -6,14 +6,13 @@ import type {
   StoreHost,
   StoreOutcome,
 } from '../strategy/index.js';
+import { inTime } from './in-time.js';
 import type { Keys } from './keys.js';
 import { RedisLastSeen } from './last-seen.js';
 import type { RedisLink } from './link.js';
 import { readChanged, readContents, readPublication, readRenewal } from './replies.js';
 import { READ, RENEW, RETIRE, SWEEP, WRITE } from './scripts.js';
 
-/** A command that has not been answered by then counts as failed. */
-const ANSWER_MS = 2000;
 /** For so long after its end a lease still counts in reads: the sweep, not the clock, takes people away. */
 const LATE_LEASE_MS = 10_000;
 /** Keys of a community that nobody writes or renews go after this many leases, at least after a minute. */
@@ -165,19 +164,4 @@ export class RedisStore implements Store {
 
 function keptMs(leaseMs: number): number {
   return Math.max(LEAST_KEPT_MS, LEASES_KEPT * leaseMs);
-}
-
-async function inTime<T>(promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`Redis did not answer in ${ANSWER_MS} ms`)),
-      ANSWER_MS,
-    );
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -17,7 +17,10 @@ export interface DriverHost {
   readonly onUnsent: () => void;
 }
 
-export type LocalEffect = Exclude<EngineEffect, { kind: 'send' | 'probe' | 'call' | 'store' }>;
+export type LocalEffect = Exclude<
+  EngineEffect,
+  { kind: 'send' | 'probe' | 'call' | 'store' | 'interest' }
+>;
 
 export class Driver {
   readonly node: Engine;
@@ -43,6 +46,11 @@ export class Driver {
     this.#transport.start(
       (data) => this.input((node, t) => node.receive(data, t)),
       (communityId) => this.node.localUsers(communityId),
+      {
+        onGone: (nodeId, forMs) => this.input((node, t) => node.gone(nodeId, forMs, t)),
+        onDoubted: () => this.input((node, t) => node.showLife(t)),
+        onReturn: () => this.input((node, t) => node.returned(t)),
+      },
     );
     this.input((node, t) => node.start(t));
   }
@@ -87,13 +95,22 @@ export class Driver {
   #performOne(effect: EngineEffect): void {
     switch (effect.kind) {
       case 'send':
-        if (!this.#transport.publish(effect.data)) this.#host.onUnsent();
+        if (!this.#transport.publish(effect.data, effect)) this.#host.onUnsent();
         return;
       case 'call': {
-        const { call = this.#transport.publish } = this.#transport;
-        if (!call(effect.data)) this.#host.onUnsent();
+        const { call } = this.#transport;
+        const isSent = call?.(effect.data) ?? this.#transport.publish(effect.data, effect);
+        if (!isSent) this.#host.onUnsent();
         return;
       }
+      case 'interest':
+        this.#transport.interest?.(effect.shard, effect.on);
+        return;
+      case 'nodeUp':
+      case 'nodeDown':
+        this.#transport.peer?.(effect.nodeId, effect.kind === 'nodeUp');
+        this.#host.perform(effect);
+        return;
       case 'store':
         this.#store?.perform(effect);
         return;

@@ -17,17 +17,15 @@ export type { PresenceClientToServerEvents, PresenceServerToClientEvents } from 
 export {
   dualWrite,
   lastSeenIn,
+  onDemand,
   redisOnly,
+  replicated,
   type IndexOptions,
   type LastSeen,
-} from '../redis/index.js';
-export {
-  onDemand,
-  replicated,
+  type MediumOptions,
   type OnDemandOptions,
-  type Strategy,
-  type StrategyName,
-} from '../strategy/index.js';
+} from '../redis/index.js';
+export type { Strategy, StrategyName } from '../strategy/index.js';
 export type {
   AskedNode,
   ClusterReport,

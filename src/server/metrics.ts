@@ -65,6 +65,8 @@ export class Metrics {
     readonly ready: () => boolean;
     readonly eventLoopLagSeconds: () => number;
     readonly slow: () => number;
+    /** Where the transport knows them. */
+    readonly mediumBytes: { readonly sent: number; readonly received: number } | undefined;
   }): void {
     const { stats, gauges } = source;
     const gauge = (name: string, help: string, read: () => number): void => {
@@ -169,6 +171,19 @@ export class Metrics {
       'Bytes taken from other nodes',
       () => stats().bytesReceived,
     );
+    const { mediumBytes } = source;
+    if (mediumBytes !== undefined) {
+      counter(
+        'rollcall_medium_bytes_sent_total',
+        'Bytes given to the medium, as they travel there',
+        () => mediumBytes.sent,
+      );
+      counter(
+        'rollcall_medium_bytes_received_total',
+        'Bytes taken from the medium, as they travelled there',
+        () => mediumBytes.received,
+      );
+    }
     counter('rollcall_deltas_sent_total', 'Deltas sent', () => stats().deltasSent);
     counter('rollcall_deltas_applied_total', 'Deltas applied', () => stats().deltasApplied);
     counter(

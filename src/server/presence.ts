@@ -152,16 +152,28 @@ export function createPresence<S extends Socket = Socket>(
   const { limits } = resolved;
   const logger = options.logger ?? SILENT;
   const nsp: Namespace = 'sockets' in io && 'of' in io ? io.of('/') : (io as Namespace);
-  const transport = options.transport ?? socketIoTransport(nsp);
+  const nodeId = randomBytes(9).toString('base64url');
+  const own = resolved.strategy.createTransport?.({
+    nodeId,
+    cluster: options.cluster,
+    // As large as the core takes them.
+    maxMessageBytes: limits.messageBytes * 4,
+    onFault: (reason) => {
+      logger.warn({ event: 'transport-failed', reason }, 'a command to Redis failed; see degraded');
+    },
+  });
+  const adapter = socketIoTransport(nsp);
+  const transport = options.transport ?? own ?? adapter;
   const metrics = new Metrics();
   const events = new EventEmitter<PresenceEvents>();
   const node = resolved.strategy.createEngine({
-    nodeId: randomBytes(9).toString('base64url'),
+    nodeId,
     nodeName: options.nodeName,
     cluster: options.cluster,
     random: Math.random,
     solo: transport.isSolo,
     canProbe: transport.canProbe,
+    isRouted: transport.isRouted === true,
     interest: options.interest ?? 'hosted',
     lingerMs: resolved.lingerMs,
     heartbeatMs: resolved.heartbeatMs,
@@ -275,8 +287,6 @@ export function createPresence<S extends Socket = Socket>(
         settle?.(effect);
         return;
       }
-      case 'interest':
-        return;
     }
   };
 
@@ -442,6 +452,7 @@ export function createPresence<S extends Socket = Socket>(
     ready: () => node.isReady,
     eventLoopLagSeconds: () => lagSeconds,
     slow: () => sockets.slow,
+    mediumBytes: transport.bytes,
   });
 
   const store = resolved.strategy.createStore?.(node, {
@@ -453,6 +464,21 @@ export function createPresence<S extends Socket = Socket>(
     },
   });
   driver.start(store);
+  if (transport === own) answerOverAdapter();
+
+  /** Servers without rollcall ask over the adapter, whatever carries presence here. */
+  function answerOverAdapter(): void {
+    let isWarned = false;
+    const onMessage = (): void => {
+      if (isWarned) return;
+      isWarned = true;
+      logger.warn(
+        { event: 'other-medium' },
+        'a node sends presence over the adapter, this one over Redis: they do not see each other; give all the same',
+      );
+    };
+    adapter.start(onMessage, (communityId) => node.localUsers(communityId));
+  }
 
   /** Under a strategy that keeps nothing, an answer without waiting would be wrong. */
   const checkLocal = (call: string, instead: string): void => {

@@ -14,6 +14,7 @@ import type {
   Route,
   UserPresence,
 } from '../core/index.js';
+import type { Transport } from '../transport/index.js';
 import type { StoreCommand } from './indexed/commands.js';
 
 /**
@@ -63,6 +64,8 @@ export interface Engine {
   gone(nodeId: string, forMs: number, t: Instant): void;
   /** The medium is back after a break, in which messages may have been lost. */
   returned(t: Instant): void;
+  /** The others may take this node for gone: says that it is there. */
+  showLife(t: Instant): void;
   /** The event loop lags: this node trusts its own timing less. */
   strained(): void;
   nextTickAt(): number;
@@ -158,8 +161,19 @@ export interface Strategy {
   /** False where nothing of the others is kept for reads: reading without waiting is an error then. */
   readonly readsLocally: boolean;
   readonly createEngine: (options: EngineOptions) => Engine;
+  /** Makes what carries the messages between the nodes. Default: the Socket.IO adapter does. */
+  readonly createTransport?: (host: TransportHost) => Transport;
   /** Performs the `store` effects of an engine that `createEngine` made. */
   readonly createStore?: (engine: Engine, host: StoreHost) => Store;
+}
+
+export interface TransportHost {
+  readonly nodeId: string;
+  readonly cluster: string | undefined;
+  /** Larger messages are not delivered. */
+  readonly maxMessageBytes: number;
+  /** A command failed, for another reason than the one before. */
+  readonly onFault: (reason: string) => void;
 }
 
 /** What a strategy keeps outside of the process. */

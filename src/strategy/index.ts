@@ -1,4 +1,12 @@
-export type { Engine, EngineEffect, Store, StoreHost, Strategy, StrategyName } from './engine.js';
+export type {
+  Engine,
+  EngineEffect,
+  Store,
+  StoreHost,
+  Strategy,
+  StrategyName,
+  TransportHost,
+} from './engine.js';
 export type {
   Contents,
   Publication,

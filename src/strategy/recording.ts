@@ -27,6 +27,7 @@ const INPUTS = new Set<PropertyKey>([
   'probed',
   'gone',
   'returned',
+  'showLife',
   'strained',
   'tick',
   'touch',
@@ -44,8 +45,10 @@ interface Header {
 }
 
 /** `replicated`, with every input of its engine handed to `write` as a line without its line break. */
-export function recorded(write: (line: string) => void): Strategy {
-  const strategy = replicated();
+export function recorded(
+  write: (line: string) => void,
+  strategy: Strategy = replicated(),
+): Strategy {
   return {
     ...strategy,
     createEngine: ({ random, ...options }) => {

@@ -312,6 +312,11 @@ export abstract class ToldNode extends TellingNode implements Engine {
     }
   }
 
+  showLife(t: Instant): void {
+    this.t = t;
+    if (this.phase === 'running') this.#beat(false, []);
+  }
+
   strained(): void {
     this.membership.strained();
   }

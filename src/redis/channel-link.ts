@@ -1,0 +1,259 @@
+import { kindOf, type Emitter } from './link.js';
+
+/**
+ * What the transport needs of a Redis client, over node-redis (4 and later) and ioredis (5 and later),
+ * single, Cluster or Sentinel. Cluster clients get sharded pub/sub, the others plain: what is used
+ * follows from the kind of client alone, so that nodes with the same configuration always agree.
+ */
+export interface ChannelLink {
+  /** Commands can be sent now. */
+  readonly canPublish: boolean;
+  /** What is published can be heard now, as far as the client tells. */
+  readonly canHear: boolean;
+  /** Connects what hears. `onChange` is called whenever a connection may have gone or come. */
+  readonly start: (
+    onMessage: (channel: string, frame: Buffer) => void,
+    onChange: () => void,
+  ) => void;
+  readonly publish: (channel: string, frame: Buffer) => Promise<unknown>;
+  /** Resolves when the subscription stands. */
+  readonly subscribe: (channel: string) => Promise<unknown>;
+  readonly unsubscribe: (channel: string) => Promise<unknown>;
+  /**
+   * Opens a connection of its own to a master, or gives undefined where the client has no such. Once
+   * it is lost it stays lost. `turn` goes round the masters of a Redis Cluster.
+   */
+  readonly openWatch: (turn: number) => Promise<WatchConnection | undefined>;
+  /** Ends what `start` connected; the given client stays as it is. */
+  readonly close: () => void;
+}
+
+/** One unbroken connection to one server. */
+export interface WatchConnection {
+  readonly isOpen: boolean;
+  /** How many connections of this server are subscribed to each channel. */
+  readonly count: (channels: readonly string[]) => Promise<readonly number[]>;
+  readonly close: () => void;
+}
+
+/** node-redis: `createClient`, `createCluster` or `createSentinel`. */
+interface NodeRedis extends Emitter {
+  readonly isOpen: boolean;
+  readonly isReady?: boolean;
+  readonly options?: NodeRedisOptions;
+  /** Of a Cluster client only. */
+  readonly masters?: readonly object[];
+  nodeClient?(node: object): NodeRedis | Promise<NodeRedis>;
+  duplicate(overrides?: object): NodeRedis;
+  connect(): Promise<unknown>;
+  destroy?(): void;
+  disconnect?(): Promise<unknown>;
+  sendCommand(args: readonly string[]): Promise<unknown>;
+  publish(channel: string, frame: Buffer): Promise<unknown>;
+  sPublish(channel: string, frame: Buffer): Promise<unknown>;
+  subscribe(channel: string, listener: BufferListener, isBuffer: true): Promise<unknown>;
+  sSubscribe(channel: string, listener: BufferListener, isBuffer: true): Promise<unknown>;
+  unsubscribe(channel: string): Promise<unknown>;
+  sUnsubscribe(channel: string): Promise<unknown>;
+}
+
+interface NodeRedisOptions {
+  readonly socket?: object;
+  readonly keyPrefix?: unknown;
+}
+
+type BufferListener = (frame: Buffer, channel: Buffer) => void;
+
+/** ioredis: `Redis` or `Cluster`. */
+interface IoRedis extends Emitter {
+  readonly status: string;
+  readonly options: { readonly keyPrefix?: unknown; readonly redisOptions?: IoRedis['options'] };
+  /** Of a Cluster client only. */
+  nodes?(role: 'master'): IoRedis[];
+  duplicate(...args: unknown[]): IoRedis;
+  connect(): Promise<unknown>;
+  disconnect(): void;
+  call(command: string, ...args: readonly string[]): Promise<unknown>;
+  publish(channel: string, frame: Buffer): Promise<unknown>;
+  spublish(channel: string, frame: Buffer): Promise<unknown>;
+  subscribe(channel: string): Promise<unknown>;
+  ssubscribe(channel: string): Promise<unknown>;
+  unsubscribe(channel: string): Promise<unknown>;
+  sunsubscribe(channel: string): Promise<unknown>;
+}
+
+/** @throws TypeError where it is no client, or one that cannot carry the channels. */
+export function channelLinkTo(client: unknown): ChannelLink {
+  return kindOf(client) === 'ioredis'
+    ? ioRedisLink(client as IoRedis)
+    : nodeRedisLink(client as NodeRedis);
+}
+
+const CHANGES = [
+  'ready',
+  'end',
+  'close',
+  'error',
+  'reconnecting',
+  'node-ready',
+  'node-reconnecting',
+  '+subscriber',
+  '-subscriber',
+  'subscribersReady',
+];
+
+function onEvery(clients: readonly Emitter[], onChange: () => void): () => void {
+  for (const client of clients) for (const event of CHANGES) client.on(event, onChange);
+  return () => {
+    for (const client of clients) for (const event of CHANGES) client.off(event, onChange);
+  };
+}
+
+function refusePrefix(isSharded: boolean, prefix: unknown): void {
+  if (!isSharded || prefix === undefined || prefix === '') return;
+  throw new TypeError(
+    'redis is a Cluster client with a keyPrefix, which would change the names of channels on one side only; give one without',
+  );
+}
+
+/** The numbers in the answer to PUBSUB NUMSUB: channel, number, channel, number, … or pairs by name. */
+function readCounts(reply: unknown, channels: readonly string[]): number[] {
+  if (!Array.isArray(reply) || reply.length !== 2 * channels.length) {
+    throw new TypeError('PUBSUB NUMSUB answered something else');
+  }
+  return channels.map((_channel, i) => Number(reply[2 * i + 1]));
+}
+
+function nodeRedisLink(client: NodeRedis): ChannelLink {
+  const isSharded = client.nodeClient !== undefined;
+  refusePrefix(isSharded, client.options?.keyPrefix);
+  let subscriber: NodeRedis | undefined;
+  let unfollow: (() => void) | undefined;
+  let listener: BufferListener = () => {};
+  const ready = (each: NodeRedis | undefined): boolean => each?.isReady ?? each?.isOpen ?? false;
+  const end = (each: NodeRedis): void => {
+    each.on('error', () => {});
+    if (!each.isOpen) return;
+    if (each.destroy !== undefined) each.destroy();
+    else void each.disconnect?.().catch(() => {});
+  };
+  return {
+    get canPublish() {
+      return ready(client);
+    },
+    get canHear() {
+      return ready(subscriber);
+    },
+    start: (onMessage, onChange) => {
+      listener = (frame, channel) => onMessage(channel.toString(), frame);
+      subscriber = client.duplicate();
+      unfollow = onEvery([client, subscriber], onChange);
+      subscriber.connect().then(onChange, onChange);
+    },
+    publish: (channel, frame) =>
+      isSharded ? client.sPublish(channel, frame) : client.publish(channel, frame),
+    subscribe: async (channel) =>
+      isSharded
+        ? subscriber?.sSubscribe(channel, listener, true)
+        : subscriber?.subscribe(channel, listener, true),
+    unsubscribe: async (channel) =>
+      isSharded ? subscriber?.sUnsubscribe(channel) : subscriber?.unsubscribe(channel),
+    openWatch: async (turn) => {
+      let master = client;
+      if (client.nodeClient !== undefined) {
+        const masters = client.masters ?? [];
+        const node = masters[turn % masters.length];
+        if (node === undefined) return undefined;
+        master = await client.nodeClient(node);
+      }
+      // A Sentinel client has no options of one server.
+      if (master.options?.socket === undefined) return undefined;
+      const watch = master.duplicate({
+        disableOfflineQueue: true,
+        socket: { ...master.options.socket, reconnectStrategy: false },
+      });
+      watch.on('error', () => {});
+      await watch.connect();
+      const command = ['PUBSUB', isSharded ? 'SHARDNUMSUB' : 'NUMSUB'];
+      return {
+        get isOpen() {
+          return ready(watch);
+        },
+        count: async (channels) =>
+          readCounts(await watch.sendCommand([...command, ...channels]), channels),
+        close: () => end(watch),
+      };
+    },
+    close: () => {
+      unfollow?.();
+      if (subscriber !== undefined) end(subscriber);
+    },
+  };
+}
+
+function ioRedisLink(client: IoRedis): ChannelLink {
+  const isSharded = client.nodes !== undefined;
+  const { keyPrefix, redisOptions } = client.options;
+  refusePrefix(isSharded, keyPrefix ?? redisOptions?.keyPrefix);
+  let subscriber: IoRedis | undefined;
+  let unfollow: (() => void) | undefined;
+  const end = (each: IoRedis): void => {
+    each.on('error', () => {});
+    each.disconnect();
+  };
+  return {
+    get canPublish() {
+      return client.status === 'ready';
+    },
+    get canHear() {
+      return subscriber?.status === 'ready';
+    },
+    start: (onMessage, onChange) => {
+      subscriber = isSharded
+        ? client.duplicate([], { shardedSubscribers: true })
+        : client.duplicate();
+      subscriber.on(
+        isSharded ? 'smessageBuffer' : 'messageBuffer',
+        (channel: Buffer, frame: Buffer) => onMessage(channel.toString(), frame),
+      );
+      unfollow = onEvery([client, subscriber], onChange);
+    },
+    publish: (channel, frame) =>
+      isSharded ? client.spublish(channel, frame) : client.publish(channel, frame),
+    subscribe: async (channel) =>
+      isSharded ? subscriber?.ssubscribe(channel) : subscriber?.subscribe(channel),
+    unsubscribe: async (channel) =>
+      isSharded ? subscriber?.sunsubscribe(channel) : subscriber?.unsubscribe(channel),
+    openWatch: async (turn) => {
+      const masters = client.nodes?.('master');
+      const master = masters === undefined ? client : masters[turn % masters.length];
+      if (master === undefined) return undefined;
+      const watch = master.duplicate({
+        enableOfflineQueue: false,
+        lazyConnect: true,
+        maxRetriesPerRequest: 0,
+        retryStrategy: () => null,
+      });
+      watch.on('error', () => {});
+      try {
+        await watch.connect();
+      } catch (error) {
+        end(watch);
+        throw error;
+      }
+      const kind = isSharded ? 'SHARDNUMSUB' : 'NUMSUB';
+      return {
+        get isOpen() {
+          return watch.status === 'ready';
+        },
+        count: async (channels) =>
+          readCounts(await watch.call('PUBSUB', kind, ...channels), channels),
+        close: () => end(watch),
+      };
+    },
+    close: () => {
+      unfollow?.();
+      if (subscriber !== undefined) end(subscriber);
+    },
+  };
+}

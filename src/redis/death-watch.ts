@@ -1,0 +1,145 @@
+import type { WatchConnection } from './channel-link.js';
+import { inTime } from './in-time.js';
+
+/**
+ * Redis closes the connections of a process that dies at once, long before its heartbeats are missed.
+ * Each node asks several times a second how many connections hear the channel of each other node.
+ *
+ * None is taken for an end only where this very connection of ours, unbroken since, has seen one
+ * before; where it still sees our own (so that it asks the right server, and that server knows its
+ * subscribers); and where several answers in a row, each in time, say the same. What a process says
+ * meanwhile over its other connections counts more: that is for the core to judge.
+ */
+
+export interface DeathWatchHost {
+  readonly open: (turn: number) => Promise<WatchConnection | undefined>;
+  /** The channel that only this node hears. */
+  readonly own: string;
+  readonly channelOf: (nodeId: string) => string;
+  /** Nothing of this node has been connected for so many ms. Called again while that holds. */
+  readonly onGone: (nodeId: string, forMs: number) => void;
+  readonly onFault: (reason: string) => void;
+}
+
+const POLL_MS = 150;
+/** So many answers in a row, over at least this time. */
+const LEAST_ANSWERS = 4;
+const LEAST_MS = 450;
+/** An answer that is this late, or a poll this long after the last, begins the count anew: somebody stood still. */
+const LATE_MS = 400;
+const REOPEN_MS = 1000;
+
+interface Sighting {
+  /** This connection has seen the node connected. */
+  seen: boolean;
+  /** When the first of the answers in a row was asked for that saw none. */
+  noneSince: number;
+  answers: number;
+}
+
+export class DeathWatch {
+  readonly #host: DeathWatchHost;
+  readonly #sightings = new Map<string, Sighting>();
+  #connection: WatchConnection | undefined;
+  #turn = 0;
+  #askedAt = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(host: DeathWatchHost) {
+    this.#host = host;
+  }
+
+  start(): void {
+    this.#again(POLL_MS);
+  }
+
+  /** Begins or ends to look for a node. */
+  watch(nodeId: string, on: boolean): void {
+    if (on) this.#sightings.set(nodeId, { seen: false, noneSince: 0, answers: 0 });
+    else this.#sightings.delete(nodeId);
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#connection?.close();
+  }
+
+  #again(ms: number): void {
+    if (this.#closed) return;
+    this.#timer = setTimeout(() => {
+      this.#poll().then(
+        (next) => next !== undefined && this.#again(next),
+        (error: unknown) => {
+          // The connection was lost or the command is not allowed; what it has seen is void.
+          this.#lose();
+          if (this.#closed) return;
+          const reason = error instanceof Error ? error.message : String(error);
+          if (/^NOPERM|unknown/i.test(reason)) this.#host.onFault(reason);
+          this.#again(REOPEN_MS);
+        },
+      );
+    }, ms).unref();
+  }
+
+  #lose(): void {
+    this.#connection?.close();
+    this.#connection = undefined;
+    for (const sighting of this.#sightings.values()) {
+      sighting.seen = false;
+      sighting.answers = 0;
+    }
+  }
+
+  /** Asks once; gives the time until the next, or undefined where there will be none. */
+  async #poll(): Promise<number | undefined> {
+    const { open, own, channelOf } = this.#host;
+    if (this.#sightings.size === 0) return POLL_MS;
+    if (this.#connection?.isOpen !== true) {
+      this.#lose();
+      const opened = await inTime(open(this.#turn));
+      if (opened === undefined) return undefined;
+      this.#connection = opened;
+      if (this.#closed) opened.close();
+    }
+    const connection = this.#connection as WatchConnection;
+    const nodeIds = [...this.#sightings.keys()];
+    const askedAt = performance.now();
+    const [owned, ...counts] = await inTime(connection.count([own, ...nodeIds.map(channelOf)]));
+    const isLate = performance.now() - askedAt > LATE_MS || askedAt - this.#askedAt > LATE_MS;
+    this.#askedAt = askedAt;
+    if (owned === 0) {
+      // Another master has our channel, or our own subscription is not there: it tells nothing.
+      this.#turn++;
+      this.#lose();
+      return POLL_MS;
+    }
+    for (const [i, nodeId] of nodeIds.entries()) {
+      this.#note(nodeId, counts[i] as number, askedAt, isLate);
+    }
+    return POLL_MS;
+  }
+
+  #note(nodeId: string, count: number, askedAt: number, isLate: boolean): void {
+    const sighting = this.#sightings.get(nodeId);
+    if (sighting === undefined) return;
+    if (count > 0) {
+      sighting.seen = true;
+      sighting.answers = 0;
+      return;
+    }
+    if (!sighting.seen) return;
+    if (sighting.answers === 0 || isLate) {
+      sighting.noneSince = askedAt;
+      sighting.answers = 0;
+    }
+    sighting.answers++;
+    const forMs = askedAt - sighting.noneSince;
+    if (sighting.answers < LEAST_ANSWERS || forMs < LEAST_MS) return;
+    // What the node said last may still wait to be read.
+    setImmediate(() => {
+      if (!this.#closed) this.#host.onGone(nodeId, forMs);
+    });
+  }
+}
