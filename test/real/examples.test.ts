@@ -3,20 +3,27 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { TestClient } from '../support/client.js';
-import { ExampleServer } from '../support/example.js';
+import { compile, ExampleServer } from '../support/example.js';
 import { tied } from '../support/process.js';
 import { hasPython, python } from '../support/python.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { ServeProcess } from '../support/serve.js';
 import { waitFor } from '../support/wait.js';
 
-/** What is in examples/ runs as it says. */
+/** What is in examples/ runs as it says: servers with several frameworks, and a client in Python. */
 
-describe.runIf(hasRedis).each(['express', 'fastify'])('the example with %s', (name) => {
+const SERVERS = {
+  express: 'express/server.mjs',
+  fastify: 'fastify/server.mjs',
+  nestjs: 'nestjs/dist/main.js',
+} as const;
+
+describe.runIf(hasRedis).each(['express', 'fastify', 'nestjs'] as const)('with %s', (name) => {
   let redis: TestRedis;
   let servers: ExampleServer[] = [];
   const clients: TestClient[] = [];
   beforeAll(async () => {
+    if (name === 'nestjs') await compile('nestjs');
     redis = await TestRedis.start();
   });
   afterAll(() => redis?.stop());
@@ -27,7 +34,7 @@ describe.runIf(hasRedis).each(['express', 'fastify'])('the example with %s', (na
   });
 
   const start = async (env: NodeJS.ProcessEnv): Promise<ExampleServer> => {
-    const server = await ExampleServer.start(`${name}/server.mjs`, env);
+    const server = await ExampleServer.start(SERVERS[name], env);
     servers.push(server);
     return server;
   };
@@ -68,7 +75,7 @@ describe.runIf(hasRedis).each(['express', 'fastify'])('the example with %s', (na
   });
 });
 
-describe.runIf(hasPython)('the example in Python', () => {
+describe.runIf(hasPython)('in Python', () => {
   it('sees what other clients see, sets its status and says goodbye', async () => {
     const node = await ServeProcess.start();
     const ada = await TestClient.join(node.url, { userId: 'ada', communities: ['team'] });

@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { NodeProcess } from './process.js';
+import { NodeProcess, tied } from './process.js';
 import { waitFor } from './wait.js';
 
 /** A server of examples/, run as its first lines say, on a free port. */
@@ -18,4 +20,16 @@ export class ExampleServer extends NodeProcess {
     server.url = found[1] as string;
     return server;
   }
+}
+
+/** Compiles an example in TypeScript, as its first lines say. */
+export async function compile(folder: string): Promise<void> {
+  const root = fileURLToPath(new URL('../..', import.meta.url));
+  const tsc = tied(
+    spawn(`${root}node_modules/.bin/tsc`, ['-p', `examples/${folder}`], { cwd: root }),
+  );
+  let said = '';
+  tsc.stdout?.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  const [code] = (await once(tsc, 'exit')) as [number | null];
+  if (code !== 0) throw new Error(`examples/${folder} does not compile: ${said}`);
 }

@@ -1,0 +1,60 @@
+// rollcall beside the map, which goes on for the clients that are out there. Roll this out over 1-map.mjs,
+// server by server; when all have it, clients like client.mjs may follow.
+//
+//   REDIS_URL=redis://127.0.0.1:6379 PORT=3001 node examples/migrating/2-beside.mjs  (and 3002)
+import { createServer } from 'node:http';
+import { createAdapter } from '@socket.io/redis-adapter';
+import { createClient } from 'redis';
+import { createPresence } from 'rollcall';
+import { Server } from 'socket.io';
+
+const { PORT = '3001', REDIS_URL } = process.env;
+
+const redis = [0, 1].map(() => createClient({ url: REDIS_URL }));
+for (const client of redis) client.on('error', (error) => console.error(error.message));
+await Promise.all(redis.map((client) => client.connect()));
+const http = createServer();
+const io = new Server(http, { adapter: createAdapter(...redis) });
+
+io.use((socket, next) => {
+  const { name } = socket.handshake.auth;
+  if (typeof name !== 'string' || name === '') return next(new Error('give a name'));
+  socket.data = { userId: name.toLowerCase(), name };
+  next();
+});
+
+// After your middlewares, so that what they found out is there.
+const presence = createPresence(io, {
+  identify: (socket) => ({
+    userId: socket.data.userId,
+    deviceId: socket.handshake.auth.deviceId,
+    info: { name: socket.data.name },
+    communities: ['everybody'],
+  }),
+  strategy: 'on-demand',
+  // Nobody flickers who is back within this: longer than a server takes to restart.
+  lingerMs: 10_000,
+});
+
+const online = new Map();
+io.on('connection', (socket) => {
+  const user = { userId: socket.data.userId, name: socket.data.name };
+  online.set(user.userId, user);
+  socket.emit('onlineUsers', [...online.values()]);
+  io.emit('userOnline', user);
+  socket.on('disconnect', () => {
+    online.delete(user.userId);
+    io.emit('userOffline', user);
+  });
+});
+
+http.listen(Number(PORT), '127.0.0.1', async () => {
+  await presence.ready();
+  console.log(`ready http://127.0.0.1:${http.address().port}`);
+});
+
+process.once('SIGTERM', async () => {
+  await presence.close();
+  await io.close();
+  await Promise.all(redis.map((client) => client.close()));
+});
