@@ -92,6 +92,15 @@ export function optionsOfWorker() {
   return JSON.parse(process.argv[2]);
 }
 
+let cpu = process.cpuUsage();
+
+/** CPU time of this process in ms since the last call. */
+export function cpuSinceLast() {
+  const { user, system } = process.cpuUsage(cpu);
+  cpu = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
 export function pause(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
