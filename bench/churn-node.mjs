@@ -62,6 +62,7 @@ function rollcall(strategy) {
     leave: (userId) => driver.input((node, t) => node.leave(userId, 'c', t)),
     users: () => engine.onlineUsers('c').map((user) => user.userId),
     sent: () => engine.stats.opsSent,
+    stats: () => engine.stats,
   };
 }
 
@@ -129,7 +130,8 @@ function swap() {
   oldest++;
 }
 
-const turn = (ms) => new Promise((resolve) => (ms > 0 ? setTimeout(resolve, ms) : setImmediate(resolve)));
+const turn = (ms) =>
+  new Promise((resolve) => (ms > 0 ? setTimeout(resolve, ms) : setImmediate(resolve)));
 
 answer({
   start: async () => {
@@ -173,5 +175,6 @@ answer({
     }
     return `${users.length} ${digest}`;
   },
+  stats: async () => node.stats?.(),
   cpu: async () => cpuSinceLast(),
 });

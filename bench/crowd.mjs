@@ -1,65 +1,42 @@
-// The clients of the comparison of ways: a population, newcomers, and people who come and go.
+// The clients of the comparison of ways that have real connections: newcomers, and watchers of a death.
 import { io } from 'socket.io-client';
 import { answer, pause, waitFor } from './workers.mjs';
 
-const crowd = [];
-
-function connect(url, userId, more = {}) {
+function connect(url, userId) {
   return io(url, {
     transports: ['websocket'],
     forceNew: true,
     reconnection: false,
-    auth: { userId, deviceId: 'd', communities: ['c'], isQuiet: true, ...more },
+    auth: { userId, deviceId: 'd', communities: ['c'], isNewcomer: true },
   });
 }
 
-const once = (socket, event) => new Promise((resolve) => socket.once(event, resolve));
+const listed = (socket) => new Promise((resolve) => socket.once('globalPresenceSync', resolve));
+
+let views = [];
 
 answer({
-  /** Fills the nodes evenly, a few at a time. */
-  populate: async (urls, n) => {
-    for (let i = 0; i < n; i += 20) {
-      const batch = Array.from({ length: Math.min(20, n - i) }, (_, k) => {
-        const socket = connect(urls[(i + k) % urls.length], `user-${i + k}`);
-        crowd.push({ socket, url: urls[(i + k) % urls.length], userId: `user-${i + k}` });
-        return once(socket, 'connect');
-      });
-      await Promise.all(batch);
-    }
-  },
   /** Newcomers one after the other: ms from the start of connecting to the list, and its size. */
-  firstLists: async (url, n) => {
+  firstLists: async (url, n, pauseMs) => {
     const took = [];
     let size = 0;
     for (let i = 0; i < n; i++) {
       const started = performance.now();
-      const socket = connect(url, `newcomer-${i}`, { isQuiet: false });
-      const users = await once(socket, 'globalPresenceSync');
+      const socket = connect(url, `newcomer-${i}`);
+      const users = await listed(socket);
       took.push(performance.now() - started);
       size = users.length;
       socket.disconnect();
-      await pause(60);
+      await pause(pauseMs);
     }
     return { took, size };
   },
-  /** Half of the crowd leaves and comes back, again and again; gives the number of changes. */
-  churn: async (rounds) => {
-    const movers = crowd.filter((_, i) => i % 2 === 0);
-    const say = (event) =>
-      Promise.all(movers.map(({ socket }) => socket.timeout(60_000).emitWithAck(event, 'c')));
-    for (let round = 0; round < rounds; round++) {
-      await say('leaveCommunity');
-      await say('joinCommunity');
-    }
-    return 2 * rounds * movers.length;
-  },
-  /** A watcher at each survivor: ms until the last of them has heard that the users of a dead node are gone. */
-  watch: async (urls, deadUrl, timeoutMs) => {
-    const gone = new Set(crowd.filter(({ url }) => url === deadUrl).map(({ userId }) => userId));
-    const views = await Promise.all(
+  /** A watcher at each of these servers keeps what it is told. */
+  watch: async (urls) => {
+    views = await Promise.all(
       urls.map(async (url, i) => {
-        const socket = connect(url, `watcher-${i}`, { isQuiet: false });
-        const present = new Set((await once(socket, 'globalPresenceSync')).map((u) => u.userId));
+        const socket = connect(url, `watcher-${i}`);
+        const present = new Set((await listed(socket)).map(({ userId }) => userId));
         socket.on('globalPresenceSync', (users) => {
           present.clear();
           for (const { userId } of users) present.add(userId);
@@ -69,20 +46,14 @@ answer({
         return present;
       }),
     );
-    watching = async () => {
-      const started = performance.now();
-      try {
-        await waitFor(
-          () => views.every((view) => [...gone].every((id) => !view.has(id))),
-          timeoutMs,
-        );
-        return performance.now() - started;
-      } catch {
-        return Infinity;
-      }
-    };
   },
-  toldOfDeath: async () => watching(),
+  /** Ms until no watcher sees a user whose id begins with this, or Infinity. */
+  gone: async (prefix, timeoutMs) => {
+    const started = performance.now();
+    const sees = (view) => [...view].some((userId) => userId.startsWith(prefix));
+    return waitFor(() => !views.some(sees), timeoutMs).then(
+      () => performance.now() - started,
+      () => Infinity,
+    );
+  },
 });
-
-let watching = async () => Infinity;

@@ -67,8 +67,9 @@ export class ShardLog {
     return this.#sealed.size;
   }
 
-  get hasPending(): boolean {
-    return this.#pending.size > 0;
+  /** Changes that are not sealed yet. */
+  get pending(): number {
+    return this.#pending.size;
   }
 
   get ringSize(): number {

@@ -178,6 +178,8 @@ export class PresenceNode {
   #beatAt = Infinity;
   readonly #discovery: Discovery;
   #lastFlush = -Infinity;
+  /** When the flush that is under way was opened. */
+  #flushOpened = -Infinity;
   #continuing = false;
 
   constructor(options: NodeOptions) {
@@ -963,13 +965,26 @@ export class PresenceNode {
     this.#operations.tick(t);
   }
 
+  /**
+   * A slice of a flush. It ends with what was there when it was opened: were it to go on with what comes
+   * meanwhile, a busy node would send and tell each change by itself. One that lasts is opened again.
+   */
   #flush(t: Instant): void {
+    if (!this.#continuing || t.now >= this.#flushOpened + this.#o.flushMs) {
+      this.#flushOpened = t.now;
+      this.#publisher.open();
+      this.#view.open();
+    }
     this.#publisher.flush(t.now);
     this.#askToPrime();
     this.#view.flush();
     this.#publisher.stepSnapshots();
     this.#rollCalls.step((message) => this.#send(message));
-    this.#continuing = this.#hasWork();
+    this.#continuing =
+      this.#publisher.isFlushing ||
+      this.#view.isFlushing ||
+      this.#rollCalls.hasWork ||
+      this.#toPrime.size > 0;
     if (!this.#continuing) this.#lastFlush = t.now;
   }
 

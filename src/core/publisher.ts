@@ -66,6 +66,8 @@ export class Publisher {
   readonly logs = new Map<number, ShardLog>();
   readonly #host: PublisherHost;
   readonly #unsealed = new Set<ShardLog>();
+  /** Changes that were there when the flush began and have not been sealed yet. */
+  #due = 0;
   /** Shards that changed since the last heartbeat. */
   readonly #changed = new Set<number>();
   #rolling = 0;
@@ -100,6 +102,17 @@ export class Publisher {
     return this.#unsealed.size > 0 || this.#snapshots.size > 0;
   }
 
+  /** A flush begins: it ends with what is recorded by now, so that what follows gathers again. */
+  open(): void {
+    this.#due = 0;
+    for (const log of this.#unsealed) this.#due += log.pending;
+  }
+
+  /** Whether the flush that was opened has more to send. */
+  get isFlushing(): boolean {
+    return (this.#due > 0 && this.#unsealed.size > 0) || this.#snapshots.size > 0;
+  }
+
   allStates(): ShardState[] {
     const states: ShardState[] = [];
     for (const log of this.logs.values()) if (log.seq > 0) states.push(log.state());
@@ -126,8 +139,10 @@ export class Publisher {
     const items: DeltaItem[] = [];
     let ops = 0;
     for (const log of this.#unsealed) {
+      this.#due -= log.pending;
       const delta = log.seal(now);
-      if (!log.hasPending) this.#unsealed.delete(log);
+      this.#due += log.pending;
+      if (log.pending === 0) this.#unsealed.delete(log);
       if (delta === undefined) continue;
       this.#changed.add(log.shard);
       ops += delta.ops;
@@ -140,9 +155,9 @@ export class Publisher {
     return items;
   }
 
-  /** Sends one slice of what has changed: at most one delta of each shard. */
+  /** Sends one slice of what had changed when the flush began: at most one delta of each shard. */
   flush(now: number): void {
-    this.announce(this.#seal(now));
+    if (this.#due > 0) this.announce(this.#seal(now));
   }
 
   /** Seals everything that is recorded; what it gives is to be announced in order. */

@@ -133,6 +133,8 @@ export class View {
   readonly #expiring = new Deadlines<Held>();
   /** Its lists did not fit into the last slice: the next begins with them. */
   #first: Community | null = null;
+  /** Users that were to be compared when the flush began and have not been yet. */
+  #due = 0;
   #versions = 0;
   /** Users that are online to others, with their records per community. */
   readonly #online = new Map<string, Tracked[]>();
@@ -431,6 +433,24 @@ export class View {
     return this.#work.size > 0 || this.#bulk.size > 0;
   }
 
+  /** A flush begins: it ends with what has changed by now, so that what follows gathers again. */
+  open(): void {
+    this.#due = 0;
+    for (const { dirty, storm, settling } of this.#work) {
+      this.#due += dirty.length + storm.length + settling.length;
+    }
+  }
+
+  /** Whether the flush that was opened has more to tell. Sockets that wait for a list prolong it. */
+  get isFlushing(): boolean {
+    if (this.#bulk.size > 0) return true;
+    if (this.#due > 0 && this.#work.size > 0) return true;
+    for (const { relisting, waiting } of this.#work) {
+      if (relisting.size + waiting.size > 0) return true;
+    }
+    return false;
+  }
+
   /** Tells one slice of what has changed; `hasWork` says whether there is more. */
   flush(): void {
     let units = SLICE_UNITS;
@@ -477,6 +497,7 @@ export class View {
       while (settling.length > 0) {
         if (units <= 0) return units;
         const user = settling.pop() as Tracked;
+        this.#due--;
         if (user.mark !== Mark.heldBack) continue;
         units -= 2;
         this.#tell(user, null);
@@ -505,6 +526,7 @@ export class View {
       while (storm.length > 0) {
         if (units <= 0) return units;
         const user = storm.pop() as Tracked;
+        this.#due--;
         if (user.mark !== Mark.dirty) continue;
         units -= 2;
         this.#tell(user, 'server');
@@ -522,6 +544,7 @@ export class View {
       units -= this.#tell(user, 'all') ? cost : 1;
     }
     community.dirty = done === dirty.length ? [] : dirty.slice(done);
+    this.#due -= done;
     return units;
   }
 
