@@ -18,5 +18,6 @@ export type { Route } from './route.js';
 export { sameData } from './roster.js';
 export type { EncodedUsers } from './view.js';
 export { PROTOCOL_VERSION } from './wire.js';
-export { PresenceNode, type NodeInspection, type NodeOptions } from './node.js';
+export { PresenceNode, type NodeInspection } from './node.js';
+export type { NodeOptions } from './node-options.js';
 export type { NodeGauges, NodeStats } from './stats.js';

@@ -3,20 +3,18 @@ import { Devices, type DropReason } from './devices.js';
 import { shardOf } from './digest.js';
 import { Discovery } from './discovery.js';
 import type { EvictionTarget } from './explanation.js';
-import { DEFAULT_LOG_LIMITS, type LogLimits, type ShardLog } from './log.js';
+import { Interest } from './interest.js';
+import { DEFAULT_LOG_LIMITS, type ShardLog } from './log.js';
 import { Membership, type Peer } from './membership.js';
-import { Publisher, SNAPSHOT_PIECES } from './publisher.js';
-import {
-  DEFAULT_REPLICA_LIMITS,
-  Replica,
-  type ReplicaHost,
-  type ReplicaLimits,
-} from './replica.js';
+import { withDefaults, type FullNodeOptions, type NodeOptions } from './node-options.js';
 import { Operations } from './operations.js';
+import { Publisher } from './publisher.js';
+import { DEFAULT_REPLICA_LIMITS } from './replica.js';
+import { Replicas } from './replicas.js';
 import { reportOf, type NodeReport } from './report.js';
 import { RollCallAnswers } from './roll-call.js';
-import { asks, routeOf, type Route } from './route.js';
 import { Owner, type Held } from './roster.js';
+import { asks, routeOf, type Route } from './route.js';
 import { newStats, type NodeGauges, type NodeStats } from './stats.js';
 import type {
   DevicePatch,
@@ -48,99 +46,10 @@ import {
  * what waits in its sockets. Production and the simulator drive this very class.
  */
 
-/** What a `PresenceNode` is made from. Durations are in ms. */
-export interface NodeOptions {
-  /** New at every start. */
-  readonly nodeId: string;
-  readonly nodeName?: string | undefined;
-  /** Nodes of different clusters on one medium ignore each other. */
-  readonly cluster?: string;
-  /** Numbers in [0, 1), for jitter only. */
-  readonly random: () => number;
-  /** There can be no other node: ready at once. */
-  readonly solo?: boolean;
-  readonly canProbe?: boolean;
-  /** The medium delivers by address: see `Route`. */
-  readonly isRouted?: boolean | undefined;
-  /** `hosted`: take part in the shards of communities in use here; `all`: in every shard. */
-  readonly interest?: 'hosted' | 'all';
-  readonly shards?: number;
-  readonly heartbeatMs?: number;
-  readonly downAfterMs?: number;
-  readonly lingerMs?: number;
-  readonly typingTimeoutMs?: number;
-  readonly forgetAfterMs?: number;
-  /** Changes within this time travel together. */
-  readonly flushMs?: number;
-  /** How long a first list waits to be complete. */
-  readonly firstListWaitMs?: number;
-  /** After this time a starting node is ready whatever it has heard. */
-  readonly readyTimeoutMs?: number;
-  /** How long a shard is kept after the last need of it. */
-  readonly dropDelayMs?: number;
-  readonly proofMs?: number;
-  /** More changes than this at once (and than a share of the roster) are told as a new list. */
-  readonly stormChanges?: number;
-  readonly maxMessageBytes?: number;
-  readonly snapshotPieceEntries?: number;
-  readonly snapshotPieceBytes?: number;
-  readonly log?: Partial<LogLimits>;
-  readonly replica?: Partial<ReplicaLimits>;
-}
-
-const DEFAULTS = {
-  cluster: 'rollcall',
-  shards: 64,
-  heartbeatMs: 1000,
-  downAfterMs: 5000,
-  lingerMs: 5000,
-  typingTimeoutMs: 6000,
-  forgetAfterMs: 60_000,
-  flushMs: 25,
-  firstListWaitMs: 400,
-  readyTimeoutMs: 5000,
-  dropDelayMs: 30_000,
-  proofMs: 10_000,
-  maxMessageBytes: 1024 * 1024,
-  snapshotPieceEntries: SNAPSHOT_PIECES.entries,
-  snapshotPieceBytes: SNAPSHOT_PIECES.bytes,
-} as const;
-
 /** A node that is silent for longer than this may say something that has not been heard. */
 const DEAF_BEATS = 1.25;
 /** How long a read keeps the interest in a community that nobody here is in. */
 const READ_INTEREST_MS = 60_000;
-
-/** A shard that this node takes part in. */
-interface Shard {
-  readonly index: number;
-  readonly communities: Map<string, Need>;
-  /** Every node that was there has answered for this shard. */
-  primed: boolean;
-  /** What is learnt is not announced person by person. */
-  quiet: boolean;
-  quietUntil: number;
-  since: number;
-  /** Number of the first request that asked for this shard. */
-  request: number;
-  askAgainAt: number;
-  /** Nodes that have not answered yet, or whose log is not here as far as they said (≥ 0). */
-  readonly awaiting: Map<string, number>;
-  joins: PendingJoin[];
-  /** When nothing here needs the shard any more, or Infinity. */
-  dropAt: number;
-}
-
-interface Need {
-  local: boolean;
-  readUntil: number;
-}
-
-interface PendingJoin {
-  readonly socketId: string;
-  readonly communityId: string;
-  readonly until: number;
-}
 
 interface Fetch {
   readonly id: number;
@@ -153,17 +62,15 @@ export class PresenceNode {
   readonly nodeId: string;
   readonly nodeName: string | undefined;
   readonly stats: NodeStats;
-  readonly #o: typeof DEFAULTS & NodeOptions;
+  readonly #o: FullNodeOptions;
   readonly #self: Owner;
   readonly #out: Effect[] = [];
   readonly #view: View;
   readonly #devices: Devices;
   readonly #membership: Membership;
-  readonly #replicaHost: ReplicaHost;
   readonly #publisher: Publisher;
-  readonly #shards = new Map<number, Shard>();
-  readonly #behind = new Set<Replica>();
-  readonly #toPrime = new Set<Shard>();
+  readonly #interest: Interest;
+  readonly #replicas: Replicas;
   readonly #rollCalls = new RollCallAnswers();
   readonly #operations: Operations;
   readonly #queries = new UserQueries((answer) => this.#out.push(answer));
@@ -183,10 +90,7 @@ export class PresenceNode {
   #continuing = false;
 
   constructor(options: NodeOptions) {
-    const given = Object.fromEntries(
-      Object.entries(options).filter(([, value]) => value !== undefined),
-    ) as unknown as NodeOptions;
-    const o = { ...DEFAULTS, ...given } as typeof DEFAULTS & NodeOptions;
+    const o = withDefaults(options);
     this.#o = o;
     this.#solo = o.solo === true;
     this.nodeId = o.nodeId;
@@ -208,7 +112,7 @@ export class PresenceNode {
     });
     this.#view = new View(
       {
-        isQuiet: (shard) => this.#shards.get(shard)?.quiet ?? false,
+        isQuiet: (shard) => this.#interest.isQuiet(shard),
         isComplete: (shard) => this.#isComplete(shard),
         isLocal: (userId, communityId) => this.#devices.isLocal(userId, communityId),
         activateAll: o.interest === 'all',
@@ -225,14 +129,31 @@ export class PresenceNode {
       proofMs: o.proofMs,
       log: (communityId) => this.#logOf(communityId),
       stamp: () => ++this.#lamport,
-      onUse: (communityId) => {
-        this.#need(communityId).local = true;
-      },
-      onFree: (communityId) => this.#free(communityId),
+      onUse: (communityId) => this.#interest.use(communityId),
+      onFree: (communityId) => this.#interest.free(communityId),
       hearsAll: (communityId) => this.#hearsAll(shardOf(communityId, this.#o.shards)),
       deafLingerMs: o.forgetAfterMs,
     });
-    this.#replicaHost = {
+    this.#interest = new Interest({
+      shards: o.shards,
+      isInAll: o.interest === 'all',
+      firstListWaitMs: o.firstListWaitMs,
+      quietMs: o.readyTimeoutMs,
+      askAgainMs: o.replica?.pullTimeoutMs ?? DEFAULT_REPLICA_LIMITS.pullTimeoutMs,
+      dropDelayMs: o.dropDelayMs,
+      view: this.#view,
+      out: this.#out,
+      stats: this.stats,
+      instant: () => this.#t,
+      peers: () => this.#membership.peers,
+      isDegraded: () => this.isDegraded,
+      isDiscovered: () => this.#isDiscovered,
+      nextRequest: () => this.#requests + 1,
+      hosts: (communityId) => this.#devices.hosts(communityId),
+      enter: (socketId, communityId) => this.#enter(socketId, communityId),
+      onDrop: (shard) => this.#replicas.drop(shard),
+    });
+    this.#replicas = new Replicas({
       view: this.#view,
       limits: { ...DEFAULT_REPLICA_LIMITS, ...o.replica },
       lingerMs: o.lingerMs,
@@ -243,10 +164,14 @@ export class PresenceNode {
       onGone: (entry, reason) => this.#devices.onRemoteGone(entry, reason, this.#t),
       onRevealed: (replica) => {
         const peer = this.#membership.get(replica.owner.nodeId);
-        if (peer !== undefined) this.#afterReplica(peer, replica);
+        if (peer !== undefined) this.#replicas.changed(peer, replica);
       },
+      onChange: (nodeId, { shard, have, isBehind }) =>
+        this.#interest.settle(nodeId, shard, have, isBehind),
+      peers: () => this.#membership.peers,
+      takesPartIn: (shard) => this.#interest.has(shard),
       instant: () => this.#t,
-    };
+    });
     this.#membership = new Membership(
       o.nodeId,
       o.nodeName,
@@ -262,7 +187,7 @@ export class PresenceNode {
         onUp: (peer) => this.#onUp(peer),
         onSuspect: (peer) => this.#ask(peer.nodeId, []),
         onDown: (peer) => {
-          for (const replica of peer.replicas.values()) this.#behind.delete(replica);
+          this.#replicas.giveUp(peer);
           this.#out.push({
             kind: 'nodeDown',
             nodeId: peer.nodeId,
@@ -271,7 +196,7 @@ export class PresenceNode {
           });
           this.#stopAwaiting(peer);
         },
-        onHidden: (peer, t) => this.#touchAll(peer, t),
+        onHidden: (peer, t) => this.#replicas.touch(peer, t),
         onGone: (peer, reason, t) => {
           const silent = reason === 'superseded';
           this.#dispose(peer, (held) => {
@@ -320,9 +245,7 @@ export class PresenceNode {
     this.#started = true;
     this.#membership.start(t);
     this.#beatAt = t.now + this.#o.heartbeatMs * (0.75 + this.#o.random() / 4);
-    if (this.#o.interest === 'all') {
-      for (let shard = 0; shard < this.#o.shards; shard++) this.#shard(shard);
-    }
+    if (this.#o.interest === 'all') this.#interest.takePartInAll();
     if (this.#solo) {
       this.#becomeReady();
       return;
@@ -337,7 +260,7 @@ export class PresenceNode {
     this.#solo = false;
     if (!this.#started || this.#closed) return;
     this.#discovery.restart(t);
-    for (const shard of this.#shards.values()) this.#prime(shard);
+    this.#interest.primeAll();
   }
 
   /** Leaves in order: the others keep what is here for the linger. Nothing is sent afterwards. */
@@ -385,19 +308,8 @@ export class PresenceNode {
   join(socketId: string, communityId: string, t: Instant): void {
     this.#t = t;
     if (this.#closed || !this.#devices.has(socketId)) return;
-    const need = this.#need(communityId);
-    const shard = this.#shard(shardOf(communityId, this.#o.shards));
-    if (shard.primed || this.#isMember(socketId, communityId)) {
-      this.#enter(socketId, communityId);
-      return;
-    }
-    need.local = true;
-    if (shard.joins.some((j) => j.socketId === socketId && j.communityId === communityId)) return;
-    shard.joins.push({ socketId, communityId, until: t.now + this.#o.firstListWaitMs });
-  }
-
-  #isMember(socketId: string, communityId: string): boolean {
-    return this.#devices.communitiesOf(socketId)?.has(communityId) === true;
+    const isMember = this.#devices.communitiesOf(socketId)?.has(communityId) === true;
+    if (this.#interest.join(socketId, communityId, isMember)) this.#enter(socketId, communityId);
   }
 
   #enter(socketId: string, communityId: string): void {
@@ -409,11 +321,11 @@ export class PresenceNode {
 
   leave(socketId: string, communityId: string, t: Instant): void {
     this.#t = t;
-    this.#cancelJoins(socketId, communityId);
+    this.#interest.cancelJoins(socketId, communityId);
     const community = this.#view.get(communityId);
     if (community !== undefined) this.#view.leave(community, socketId);
     this.#devices.leave(socketId, communityId, t);
-    this.#free(communityId);
+    this.#interest.free(communityId);
   }
 
   /** Changes what this socket's device says of itself. True when something changed. */
@@ -429,22 +341,9 @@ export class PresenceNode {
       const community = this.#view.get(communityId);
       if (community !== undefined) this.#view.leave(community, socketId);
     }
-    this.#cancelJoins(socketId, undefined);
+    this.#interest.cancelJoins(socketId, undefined);
     this.#devices.disconnect(socketId, reason, t);
-    for (const communityId of communities) this.#free(communityId);
-  }
-
-  #cancelJoins(socketId: string, communityId: string | undefined): void {
-    for (const shard of this.#shards.values()) {
-      if (shard.joins.length === 0) continue;
-      const cancelled = shard.joins.filter(
-        (j) =>
-          j.socketId === socketId && (communityId === undefined || j.communityId === communityId),
-      );
-      if (cancelled.length === 0) continue;
-      shard.joins = shard.joins.filter((j) => !cancelled.includes(j));
-      for (const join of cancelled) this.#free(join.communityId);
-    }
+    for (const communityId of communities) this.#interest.free(communityId);
   }
 
   /** The socket has shown life. */
@@ -469,132 +368,32 @@ export class PresenceNode {
     }
   }
 
-  // Interest.
-
-  #need(communityId: string): Need {
-    const shard = this.#shard(shardOf(communityId, this.#o.shards));
-    let need = shard.communities.get(communityId);
-    if (need === undefined) {
-      need = { local: false, readUntil: 0 };
-      shard.communities.set(communityId, need);
-    }
-    shard.dropAt = Infinity;
-    return need;
-  }
-
-  #free(communityId: string): void {
-    const shard = this.#shards.get(shardOf(communityId, this.#o.shards));
-    const need = shard?.communities.get(communityId);
-    if (shard === undefined || need === undefined) return;
-    if (shard.joins.some((join) => join.communityId === communityId)) return;
-    if (this.#devices.hosts(communityId)) return;
-    const community = this.#view.get(communityId);
-    // A socket that does not count (it has shown no life) is told of everything all the same.
-    if (community !== undefined && community.sockets.size > 0) return;
-    need.local = false;
-    if (need.readUntil > this.#t.now) return;
-    shard.communities.delete(communityId);
-    if (this.#o.interest === 'all') return;
-    if (community?.active === true) this.#view.deactivate(community);
-    if (shard.communities.size === 0) shard.dropAt = this.#t.now + this.#o.dropDelayMs;
-  }
-
-  #shard(index: number): Shard {
-    let shard = this.#shards.get(index);
-    if (shard === undefined) {
-      shard = {
-        index,
-        communities: new Map(),
-        primed: false,
-        quiet: false,
-        quietUntil: 0,
-        since: this.#t.now,
-        request: 0,
-        askAgainAt: Infinity,
-        awaiting: new Map(),
-        joins: [],
-        dropAt: Infinity,
-      };
-      this.#shards.set(index, shard);
-      this.#out.push({ kind: 'interest', shard: index, on: true });
-      this.#prime(shard);
-    }
-    return shard;
-  }
-
-  /** Finds out what the others hold of a shard, quietly. */
-  #prime(shard: Shard): void {
-    const { now } = this.#t;
-    shard.primed = false;
-    shard.since = now;
-    shard.quiet = true;
-    shard.quietUntil = this.isDegraded ? Infinity : now + this.#o.readyTimeoutMs;
-    shard.request = this.#requests + 1;
-    shard.awaiting.clear();
-    for (const peer of this.#membership.peers) {
-      if (peer.state !== 'down') shard.awaiting.set(peer.nodeId, -1);
-    }
-    if (this.#discovered && shard.awaiting.size === 0) this.#primed(shard);
-    else this.#toPrime.add(shard);
-  }
-
   /** Whether who else is there has been found out, as far as hello rounds can tell. */
-  get #discovered(): boolean {
+  get #isDiscovered(): boolean {
     return this.#solo || (this.#started && this.#discovery.isDone);
   }
 
-  #primed(shard: Shard): void {
-    if (shard.primed) return;
-    shard.primed = true;
-    shard.quiet = this.isDegraded;
-    this.#toPrime.delete(shard);
-    const took = this.#t.now - shard.since;
-    this.stats.primes++;
-    this.stats.primeMsTotal += took;
-    if (took > this.stats.primeMsMax) this.stats.primeMsMax = took;
-    for (const join of shard.joins.splice(0)) this.#enter(join.socketId, join.communityId);
-    this.#view.release(shard.index);
-  }
-
   #stopAwaiting(peer: Peer): void {
-    for (const shard of this.#shards.values()) {
-      if (shard.awaiting.delete(peer.nodeId)) this.#checkPrimed(shard);
-    }
+    this.#interest.stopAwaiting(peer.nodeId);
     this.#queries.stopAwaiting(peer.nodeId);
     this.#operations.stopAwaiting(peer.nodeId);
   }
 
-  #checkPrimed(shard: Shard): void {
-    if (!shard.primed && this.#discovered && shard.awaiting.size === 0) this.#primed(shard);
-  }
-
   #isComplete(shard: number): boolean {
-    return this.#ready && !this.#membership.degraded && this.#shards.get(shard)?.primed === true;
+    return this.#ready && !this.#membership.degraded && this.#interest.isPrimed(shard);
   }
 
   /** Whether a device that is gone here would be known if it were elsewhere. */
   #hearsAll(index: number): boolean {
     if (this.#o.solo === true) return true;
-    if (this.#membership.degraded || this.#shards.get(index)?.primed === false) return false;
+    if (this.#membership.degraded) return false;
+    if (this.#interest.has(index) && !this.#interest.isPrimed(index)) return false;
     for (const peer of this.#membership.peers) {
       if (peer.state === 'down') continue;
       if (this.#t.now - peer.lastHeard > DEAF_BEATS * this.#o.heartbeatMs) return false;
       if (peer.state === 'suspect' || peer.replicas.get(index)?.isBehind === true) return false;
     }
     return true;
-  }
-
-  #dropShard(shard: Shard): void {
-    this.#shards.delete(shard.index);
-    this.#toPrime.delete(shard);
-    for (const peer of this.#membership.peers) {
-      const replica = peer.replicas.get(shard.index);
-      if (replica === undefined) continue;
-      peer.replicas.delete(shard.index);
-      this.#behind.delete(replica);
-      replica.dispose((held) => this.#view.drop(held, 'left', 0, false));
-    }
-    this.#out.push({ kind: 'interest', shard: shard.index, on: false });
   }
 
   // The owner's side.
@@ -686,10 +485,7 @@ export class PresenceNode {
         break;
       case 'delta':
         for (const { shard, seq, body } of message.items) {
-          const replica = this.#replica(peer, shard);
-          if (replica === undefined) continue;
-          replica.onDelta(seq, body, t);
-          this.#afterReplica(peer, replica);
+          this.#replicas.give(peer, shard, (replica) => replica.onDelta(seq, body, t));
         }
         break;
       case 'pull':
@@ -700,11 +496,10 @@ export class PresenceNode {
         }
         break;
       case 'snapshot': {
-        const replica = this.#replica(peer, message.state.shard);
-        if (replica === undefined) return;
         const { state, id, part, last, body } = message;
-        replica.onSnapshot(state, id, part, last, body, t);
-        this.#afterReplica(peer, replica);
+        this.#replicas.give(peer, state.shard, (replica) =>
+          replica.onSnapshot(state, id, part, last, body, t),
+        );
         break;
       }
       case 'leave':
@@ -760,51 +555,19 @@ export class PresenceNode {
 
   #onStates(peer: Peer, states: readonly ShardState[]): void {
     for (const state of states) {
-      const replica = this.#replica(peer, state.shard);
-      if (replica === undefined) continue;
-      replica.onState(state, this.#t);
-      this.#afterReplica(peer, replica);
+      this.#replicas.give(peer, state.shard, (replica) => replica.onState(state, this.#t));
     }
   }
 
   #onAnswer(peer: Peer, request: number, beat: Extract<Message, { kind: 'beat' }>): void {
     if (beat.full) this.#discovery.answered(peer, request, this.#t.now);
-    for (const shard of this.#shards.values()) {
-      if (request < shard.request || !shard.awaiting.has(peer.nodeId)) continue;
-      const state = beat.states.find((s) => s.shard === shard.index);
-      if (state === undefined && !beat.full) continue;
-      shard.awaiting.set(peer.nodeId, state?.seq ?? 0);
-      const replica = this.#replica(peer, shard.index);
+    for (const shard of this.#interest.answered(peer.nodeId, request, beat)) {
+      const replica = this.#replicas.of(peer, shard);
       // A hello asks for nothing but a word; a pull is answered by what is missing, too.
       if (this.#discovery.isHello(request)) replica?.hurry();
       else replica?.asked(this.#t.now);
-      this.#settleAwaiting(peer, shard, replica);
+      this.#interest.settle(peer.nodeId, shard, replica?.have ?? 0, replica?.isBehind === true);
     }
-  }
-
-  #settleAwaiting(peer: Peer, shard: Shard, replica: Replica | undefined): void {
-    const target = shard.awaiting.get(peer.nodeId);
-    if (target === undefined || target < 0 || (replica?.have ?? 0) < target) return;
-    if (replica?.isBehind === true && replica.have < target) return;
-    shard.awaiting.delete(peer.nodeId);
-    this.#checkPrimed(shard);
-  }
-
-  #afterReplica(peer: Peer, replica: Replica): void {
-    if (replica.isBehind) this.#behind.add(replica);
-    else this.#behind.delete(replica);
-    const shard = this.#shards.get(replica.shard);
-    if (shard !== undefined && !shard.primed) this.#settleAwaiting(peer, shard, replica);
-  }
-
-  #replica(peer: Peer, shard: number): Replica | undefined {
-    if (!this.#shards.has(shard)) return undefined;
-    let replica = peer.replicas.get(shard);
-    if (replica === undefined) {
-      replica = new Replica(peer.owner, shard, this.#replicaHost);
-      peer.replicas.set(shard, replica);
-    }
-    return replica;
   }
 
   #ask(to: string | undefined, wants: readonly Want[]): void {
@@ -815,58 +578,42 @@ export class PresenceNode {
   #onUp(peer: Peer): void {
     this.#out.push({ kind: 'nodeUp', nodeId: peer.nodeId, nodeName: peer.name });
     const wants = this.#wantsOf(peer);
-    for (const shard of this.#shards.values()) {
-      if (!shard.primed) shard.awaiting.set(peer.nodeId, -1);
-    }
+    this.#interest.await(peer.nodeId);
+    if (wants.length === 0) return;
     // A starting node's hello rounds ask everybody already.
-    if (wants.length > 0 && this.#discovered) this.#ask(peer.nodeId, wants);
-    else if (wants.length > 0) for (const shard of this.#shards.values()) this.#toPrime.add(shard);
+    if (this.#isDiscovered) this.#ask(peer.nodeId, wants);
+    else this.#interest.askAll();
   }
 
   /** What this node would have of another: everything after what is here, of each shard. */
   #wantsOf(peer: Peer): Want[] {
-    return [...this.#shards.keys()].map((shard) => ({
+    return [...this.#interest.indexes].map((shard) => ({
       shard,
       have: peer.replicas.get(shard)?.have ?? 0,
     }));
   }
 
-  #touchAll(peer: Peer, t: Instant): void {
-    const seenAt = Math.max(0, t.wall - (t.now - peer.lastHeard));
-    for (const replica of peer.replicas.values()) replica.touch(seenAt);
-  }
-
+  /** Lets go of a node's entries; its devices may have been expected here. */
   #dispose(peer: Peer, each: (held: Held) => void): void {
-    for (const replica of peer.replicas.values()) {
-      this.#behind.delete(replica);
-      replica.dispose((held) => {
-        each(held);
-        this.#devices.onRemoteGone(held.entry, 'node-down', this.#t);
-      });
-    }
-    peer.replicas.clear();
+    this.#replicas.dispose(peer, (held) => {
+      each(held);
+      this.#devices.onRemoteGone(held.entry, 'node-down', this.#t);
+    });
   }
 
   #onDegraded(degraded: boolean, t: Instant): void {
     this.#out.push({ kind: 'degraded', degraded });
     if (degraded) {
-      // What trickles in from here on is one side of a story: a device that moved is heard as gone
-      // from the one node long before it is heard as there from the other.
-      for (const shard of this.#shards.values()) {
-        shard.quiet = true;
-        shard.quietUntil = Infinity;
-      }
+      this.#interest.silence();
       return;
     }
     if (!this.#ready) {
-      for (const shard of this.#shards.values()) {
-        shard.quietUntil = t.now + this.#o.readyTimeoutMs;
-      }
+      this.#interest.unsilence();
       return;
     }
     // Healing: find out quietly what was missed, as at the start.
     this.#discovery.repeat(t);
-    for (const shard of this.#shards.values()) this.#prime(shard);
+    this.#interest.primeAll();
   }
 
   /** The host's answer to a `probe` effect: whether the medium can be reached. */
@@ -921,16 +668,11 @@ export class PresenceNode {
       this.#discovery.nextDue(),
       this.#queries.nextDue(),
       this.#operations.nextDue(),
+      this.#interest.nextDue(),
     );
     // Cut off, nobody is asked (see #pull), so nothing is due either.
-    if (!this.#membership.degraded) {
-      for (const replica of this.#behind) at = Math.min(at, replica.dueAt());
-    }
+    if (!this.#membership.degraded) at = Math.min(at, this.#replicas.nextDue());
     for (const fetch of this.#fetches) at = Math.min(at, fetch.until);
-    for (const shard of this.#shards.values()) {
-      const join = shard.joins[0];
-      if (join !== undefined) at = Math.min(at, join.until);
-    }
     if (this.#hasWork()) {
       at = this.#continuing ? -Infinity : Math.min(at, this.#lastFlush + this.#o.flushMs);
     }
@@ -942,7 +684,7 @@ export class PresenceNode {
       this.#publisher.hasWork ||
       this.#view.hasWork ||
       this.#rollCalls.hasWork ||
-      this.#toPrime.size > 0
+      this.#interest.hasToAsk
     );
   }
 
@@ -953,7 +695,7 @@ export class PresenceNode {
     this.#membership.tick(t);
     this.#devices.tick(t);
     this.#view.expire(t.now);
-    this.#tickShards(t);
+    this.#interest.tick(t.now);
     this.#tickReady(t);
     if (this.#hasWork() && (this.#continuing || t.now >= this.#lastFlush + this.#o.flushMs)) {
       this.#flush(t);
@@ -976,7 +718,7 @@ export class PresenceNode {
       this.#view.open();
     }
     this.#publisher.flush(t.now);
-    this.#askToPrime();
+    if (this.#interest.hasToAsk) this.#ask(undefined, this.#interest.takeWants());
     this.#view.flush();
     this.#publisher.stepSnapshots();
     this.#rollCalls.step((message) => this.#send(message));
@@ -988,79 +730,25 @@ export class PresenceNode {
     if (!this.#continuing) this.#lastFlush = t.now;
   }
 
-  #askToPrime(): void {
-    if (this.#toPrime.size === 0) return;
-    const wants: Want[] = [];
-    for (const shard of this.#toPrime) {
-      wants.push({ shard: shard.index, have: 0 });
-      shard.askAgainAt = this.#t.now + this.#replicaHost.limits.pullTimeoutMs;
-    }
-    this.#toPrime.clear();
-    this.#ask(undefined, wants);
-  }
-
-  #tickShards(t: Instant): void {
-    for (const shard of this.#shards.values()) {
-      if (!shard.primed) {
-        this.#checkPrimed(shard);
-        if (!shard.primed && t.now >= shard.askAgainAt && shard.awaiting.size > 0) {
-          this.#toPrime.add(shard);
-          shard.askAgainAt = Infinity;
-        }
-      }
-      if (shard.quiet && t.now >= shard.quietUntil) {
-        shard.quiet = false;
-        this.#view.release(shard.index);
-      }
-      while (shard.joins.length > 0 && (shard.joins[0] as PendingJoin).until <= t.now) {
-        const join = shard.joins.shift() as PendingJoin;
-        this.#enter(join.socketId, join.communityId);
-      }
-      for (const [communityId, need] of shard.communities) {
-        if (!need.local && need.readUntil <= t.now) this.#free(communityId);
-      }
-      if (t.now >= shard.dropAt && shard.communities.size === 0) this.#dropShard(shard);
-    }
-  }
-
   #tickReady(t: Instant): void {
-    if (this.#discovery.tick(t)) {
-      for (const shard of this.#shards.values()) this.#checkPrimed(shard);
-    }
+    if (this.#discovery.tick(t)) this.#interest.check();
     if (this.#ready) return;
-    if (this.#discovery.isOverdue(t.now) || (this.#discovered && this.#allPrimed())) {
+    if (this.#discovery.isOverdue(t.now) || (this.#isDiscovered && this.#interest.allPrimed)) {
       this.#becomeReady();
     }
-  }
-
-  #allPrimed(): boolean {
-    for (const shard of this.#shards.values()) if (!shard.primed) return false;
-    return true;
   }
 
   #becomeReady(): void {
     if (this.#ready) return;
     this.#ready = true;
     this.#discovery.skip();
-    for (const shard of this.#shards.values()) {
-      this.#checkPrimed(shard);
-      if (shard.primed) this.#view.release(shard.index);
-    }
-    this.#out.push({ kind: 'ready', complete: this.#allPrimed() && !this.isDegraded });
+    this.#interest.release();
+    this.#out.push({ kind: 'ready', complete: this.#interest.allPrimed && !this.isDegraded });
   }
 
   #pull(now: number): void {
-    if (this.#behind.size === 0 || this.#membership.degraded) return;
-    const wants = new Map<string, Want[]>();
-    for (const replica of this.#behind) {
-      const have = replica.wants(now);
-      if (have === undefined) continue;
-      const { nodeId } = replica.owner;
-      const list = wants.get(nodeId);
-      if (list === undefined) wants.set(nodeId, [{ shard: replica.shard, have }]);
-      else list.push({ shard: replica.shard, have });
-    }
-    for (const [nodeId, list] of wants) this.#ask(nodeId, list);
+    if (this.#membership.degraded) return;
+    for (const [nodeId, wants] of this.#replicas.wants(now)) this.#ask(nodeId, wants);
   }
 
   // Reading.
@@ -1122,7 +810,7 @@ export class PresenceNode {
   touch(communityId: string, t: Instant): void {
     this.#t = t;
     if (this.#closed) return;
-    this.#need(communityId).readUntil = t.now + READ_INTEREST_MS;
+    this.#interest.read(communityId, t.now + READ_INTEREST_MS);
     this.#view.activate(communityId, shardOf(communityId, this.#o.shards));
   }
 
@@ -1203,16 +891,6 @@ export class PresenceNode {
 
   /** What this node holds, for metrics and for the simulator's checks of bounds. */
   gauges(now: number): NodeGauges {
-    let oldestGap = 0;
-    let replicas = 0;
-    let buffered = 0;
-    for (const peer of this.#membership.peers) {
-      for (const replica of peer.replicas.values()) {
-        replicas++;
-        buffered += replica.buffered;
-        if (replica.gapSince !== null) oldestGap = Math.max(oldestGap, now - replica.gapSince);
-      }
-    }
     let kept = 0;
     for (const log of this.#publisher.logs.values()) kept += log.ringSize;
     return {
@@ -1221,14 +899,12 @@ export class PresenceNode {
       usersOnline: this.#view.usersOnline,
       sockets: this.#devices.socketCount,
       nodes: this.#membership.size + 1,
-      shards: this.#shards.size,
-      replicas,
-      bufferedDeltas: buffered,
+      shards: this.#interest.size,
+      ...this.#replicas.gauges(now),
       keptDeltas: kept,
       waiting: this.#devices.waiting + this.#view.expiring,
       fenced: this.#membership.fenced,
       health: this.#membership.health,
-      lagMs: oldestGap,
     };
   }
 
@@ -1237,7 +913,7 @@ export class PresenceNode {
     return {
       logs: this.#publisher.logs,
       peers: this.#membership.peers,
-      shards: this.#shards.keys(),
+      shards: this.#interest.indexes,
       view: this.#view,
       shardOf: (communityId) => shardOf(communityId, this.#o.shards),
     };

@@ -128,7 +128,7 @@ export const MUTANTS: readonly Mutant[] = [
   under(
     ['crash'],
     mutant('purge without an edge', 'node', [
-      'onHidden: (peer, t) => this.#touchAll(peer, t),',
+      'onHidden: (peer, t) => this.#replicas.touch(peer, t),',
       'onHidden: () => {},',
     ]),
   ),
@@ -164,8 +164,8 @@ export const MUTANTS: readonly Mutant[] = [
     'return true;',
   ]),
   mutant('nobody is asked when a shard begins', 'node', [
-    'this.#askToPrime();',
-    'this.#toPrime.clear();',
+    'this.#ask(undefined, this.#interest.takeWants());',
+    'this.#interest.takeWants();',
   ]),
   mutant(
     'heartbeats without the changed shards',
@@ -176,24 +176,24 @@ export const MUTANTS: readonly Mutant[] = [
       'for (let i = 0; i < 0; i++) {',
     ],
   ),
-  mutant('priming waits for the dead', 'node', [
-    'if (shard.awaiting.delete(peer.nodeId))\n                this.#checkPrimed(shard);',
+  mutant('priming waits for the dead', 'interest', [
+    'if (shard.awaiting.delete(nodeId))\n                this.#check(shard);',
     '',
   ]),
-  mutant('interest never ends', 'node', [
-    'shard.dropAt = this.#t.now + this.#o.dropDelayMs;',
+  mutant('interest never ends', 'interest', [
+    'shard.dropAt = now + dropDelayMs;',
     'shard.dropAt = Infinity;',
   ]),
-  mutant('a dropped shard is kept', 'node', ['peer.replicas.delete(shard.index);', '']),
+  mutant('a dropped shard is kept', 'replicas', ['peer.replicas.delete(shard);', '']),
   under(
     ['outage'],
-    mutant('what trickles in while cut off is told', 'node', [
-      'shard.quiet = true;\n                shard.quietUntil = Infinity;',
+    mutant('what trickles in while cut off is told', 'interest', [
+      'shard.quiet = true;\n            shard.quietUntil = Infinity;',
       '',
     ]),
   ),
   mutant('the cut off keep asking', 'node', [
-    'if (!this.#membership.degraded) {\n',
-    'if (true) {\n',
+    'if (!this.#membership.degraded)\n            at = Math.min',
+    'at = Math.min',
   ]),
 ];
