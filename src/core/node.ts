@@ -726,7 +726,7 @@ export class PresenceNode {
       this.#publisher.isFlushing ||
       this.#view.isFlushing ||
       this.#rollCalls.hasWork ||
-      this.#toPrime.size > 0;
+      this.#interest.hasToAsk;
     if (!this.#continuing) this.#lastFlush = t.now;
   }
 
