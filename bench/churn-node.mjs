@@ -24,9 +24,14 @@ const io = new Server(createServer(), { adapter: createAdapter(publisher, subscr
 
 /** rollcall itself: the engine of a strategy and its driver, as `createPresence` makes them. */
 function rollcall(strategy) {
-  const transport = socketIoTransport(io.of('/'));
+  const nodeId = `node-${index}`;
+  const onFault = (reason) => console.error(reason);
+  const maxMessageBytes = 1024 * 1024;
+  const transport =
+    strategy.createTransport?.({ nodeId, cluster: undefined, maxMessageBytes, onFault }) ??
+    socketIoTransport(io.of('/'));
   const engine = strategy.createEngine({
-    nodeId: `node-${index}`,
+    nodeId,
     random: Math.random,
     solo: false,
     canProbe: true,
@@ -34,7 +39,7 @@ function rollcall(strategy) {
     forgetAfterMs: 60_000,
     typingTimeoutMs: 6000,
     flushMs: WINDOW_MS,
-    maxMessageBytes: 1024 * 1024,
+    maxMessageBytes,
     ...timings,
   });
   const driver = new Driver(engine, transport, {
@@ -46,7 +51,7 @@ function rollcall(strategy) {
   const host = {
     cluster: undefined,
     input: (change) => driver.input((_node, t) => change(t)),
-    onFault: (reason) => console.error(reason),
+    onFault,
   };
   driver.start(strategy.createStore?.(engine, host));
   return {
@@ -62,7 +67,6 @@ function rollcall(strategy) {
     leave: (userId) => driver.input((node, t) => node.leave(userId, 'c', t)),
     users: () => engine.onlineUsers('c').map((user) => user.userId),
     sent: () => engine.stats.opsSent,
-    stats: () => engine.stats,
   };
 }
 
@@ -175,6 +179,5 @@ answer({
     }
     return `${users.length} ${digest}`;
   },
-  stats: async () => node.stats?.(),
   cpu: async () => cpuSinceLast(),
 });

@@ -3,6 +3,7 @@ import { dualWrite, onDemand, redisOnly, replicated } from 'rollcall';
 
 const STRATEGIES = {
   replicated: () => replicated(),
+  'replicated({ redis })': (redis) => replicated({ redis }),
   'on-demand': () => onDemand(),
   'dual-write': (redis) => dualWrite({ redis }),
   redis: (redis) => redisOnly({ redis }),

@@ -1,4 +1,5 @@
 import { Deadlines } from './deadlines.js';
+import { entryKey } from './entry.js';
 import type { DeviceFacts } from './explanation.js';
 import { isLater, isVeiled, sameData, type Held, type Owner } from './roster.js';
 import type {
@@ -107,6 +108,8 @@ type Due =
   | { readonly type: 'linger'; readonly membership: Membership }
   | { readonly type: 'typing'; readonly device: Device }
   | { readonly type: 'proof'; readonly socket: LocalSocket };
+
+const NOTHING_HELD: readonly Held[] = [];
 
 /** How long a socket has to show life when the same device appears elsewhere. */
 const CONTEST_MS = 2000;
@@ -384,14 +387,14 @@ export class Devices {
     const membership = socket.device.memberships.get(communityId);
     if (membership === undefined || !membership.sockets.delete(socket.id)) return;
     membership.droppedAt = t.wall;
-    const rest = [...membership.sockets];
-    if (rest.some((id) => this.#sockets.get(id)?.proofUntil === 0)) return;
-    if (rest.length === 0 && (reason === 'left' || membership.entry === null)) {
+    const { sockets } = membership;
+    for (const id of sockets) if (this.#sockets.get(id)?.proofUntil === 0) return;
+    if (sockets.size === 0 && (reason === 'left' || membership.entry === null)) {
       this.#exit(membership, reason, t);
       this.#end(membership);
       return;
     }
-    if (rest.length > 0 && reason !== 'left') return;
+    if (sockets.size > 0 && reason !== 'left') return;
     membership.lingerUntil = t.now + this.#host.lingerMs;
     membership.lingerReason = reason;
     if (!membership.lingerQueued) {
@@ -469,7 +472,7 @@ export class Devices {
     let connectedAt = membership.entry?.connectedAt ?? t.wall;
     let since = membership.entry?.since ?? t.wall;
     let newest: Entry | undefined;
-    for (const { entry, owner } of user?.held ?? []) {
+    for (const { entry, owner } of user?.held ?? NOTHING_HELD) {
       if (owner.hidden || entry.veil !== device.veil) continue;
       if (entry.since < since) since = entry.since;
       if (entry.deviceId === device.deviceId && entry.connectedAt < connectedAt) {
@@ -484,6 +487,7 @@ export class Devices {
       device.infoRev = known && newest !== undefined ? newest.infoRev : this.#host.stamp();
     }
     return {
+      key: membership.entry?.key ?? entryKey(communityId, device.userId, device.deviceId),
       communityId,
       userId: device.userId,
       deviceId: device.deviceId,

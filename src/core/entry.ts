@@ -13,10 +13,6 @@ export function entryKey(communityId: string, userId: string, deviceId: string):
   return communityId + SEPARATOR + userId + SEPARATOR + deviceId;
 }
 
-export function keyOf(entry: Entry): string {
-  return entryKey(entry.communityId, entry.userId, entry.deviceId);
-}
-
 export function hashKey(key: string): number {
   return fnv1a(key);
 }
@@ -87,26 +83,23 @@ export function encodeEntry(e: Entry): WireEntry {
 
 export function decodeEntry(wire: unknown): Entry | undefined {
   if (!Array.isArray(wire) || wire.length < 3 || wire.length > ENTRY_FIELDS) return undefined;
-  const [c, u, d, s = 0, veil = 0, connectedAt = 0, lastActiveAt = 0, since = 0, session = 0] =
-    wire;
-  const [
-    ,
-    ,
-    ,
-    ,
-    ,
-    ,
-    ,
-    ,
-    ,
-    born = 0,
-    rev = 0,
-    infoRev = 0,
-    info = 0,
-    board = 0,
-    typing = 0,
-    meta = 0,
-  ] = wire;
+  // By index: an iterator would cost more than all the checks.
+  const c: unknown = wire[0];
+  const u: unknown = wire[1];
+  const d: unknown = wire[2];
+  const s = fieldAt(wire, 3);
+  const veil = fieldAt(wire, 4);
+  const connectedAt = fieldAt(wire, 5);
+  const lastActiveAt = fieldAt(wire, 6);
+  const since = fieldAt(wire, 7);
+  const session = fieldAt(wire, 8);
+  const born = fieldAt(wire, 9);
+  const rev = fieldAt(wire, 10);
+  const infoRev = fieldAt(wire, 11);
+  const info = fieldAt(wire, 12);
+  const board = fieldAt(wire, 13);
+  const typing = fieldAt(wire, 14);
+  const meta = fieldAt(wire, 15);
   if (!isId(c) || !isId(u) || !isId(d)) return undefined;
   const status = isCount(s) ? STATUSES[s] : undefined;
   if (status === undefined) return undefined;
@@ -118,6 +111,7 @@ export function decodeEntry(wire: unknown): Entry | undefined {
   if (board !== 0 && !isId(board)) return undefined;
   if (typing !== 0 && typing !== 1) return undefined;
   return {
+    key: entryKey(c, u, d),
     communityId: c,
     userId: u,
     deviceId: d,
@@ -135,6 +129,10 @@ export function decodeEntry(wire: unknown): Entry | undefined {
     typing: typing === 1,
     meta: meta === 0 ? undefined : meta,
   };
+}
+
+function fieldAt(wire: readonly unknown[], index: number): unknown {
+  return index < wire.length ? wire[index] : 0;
 }
 
 /** The patch that leads from one entry to the next, or undefined where only a put can. */
@@ -238,11 +236,17 @@ export function encodeOp(op: Op): unknown[] {
 
 function decodeOp(wire: unknown): Op | undefined {
   if (!Array.isArray(wire)) return undefined;
-  const [code, c, u, d, x, y, z] = wire;
+  const code: unknown = wire[0];
   if (code === 0) {
-    const entry = decodeEntry(c);
+    const entry = decodeEntry(wire[1]);
     return entry && { op: 'put', entry };
   }
+  const c: unknown = wire[1];
+  const u: unknown = wire[2];
+  const d: unknown = wire[3];
+  const x: unknown = wire[4];
+  const y: unknown = wire[5];
+  const z: unknown = wire[6];
   if (!isId(c) || !isId(u) || !isId(d)) return undefined;
   if (code === 1) {
     const patch = decodePatch(y);

@@ -1,5 +1,5 @@
 import { Digest } from './digest.js';
-import { encodeEntry, encodeOp, hashKey, keyOf, patchBetween, type Op } from './entry.js';
+import { encodeEntry, encodeOp, hashKey, patchBetween, type Op } from './entry.js';
 import type { Entry, RemoveReason } from './types.js';
 import type { ShardState } from './wire.js';
 
@@ -82,11 +82,11 @@ export class ShardLog {
   }
 
   put(entry: Entry): void {
-    this.#pending.set(keyOf(entry), { next: entry, reason: 'left', at: 0 });
+    this.#pending.set(entry.key, { next: entry, reason: 'left', at: 0 });
   }
 
   remove(entry: Entry, reason: RemoveReason, at: number): void {
-    const key = keyOf(entry);
+    const { key } = entry;
     if (this.#sealed.has(key)) this.#pending.set(key, { next: undefined, reason, at });
     else this.#pending.delete(key);
   }
@@ -94,17 +94,17 @@ export class ShardLog {
   /** Seals what has gathered, at most one delta's worth; undefined when nothing is left. */
   seal(now: number): Delta | undefined {
     if (this.#pending.size === 0) return undefined;
-    let ops = 0;
-    let body = '[';
+    const ops: unknown[] = [];
     for (const [key, change] of this.#pending) {
       this.#pending.delete(key);
       const op = this.#apply(key, change);
       if (op === undefined) continue;
-      body += (ops === 0 ? '' : ',') + JSON.stringify(encodeOp(op));
-      if (++ops >= this.#limits.opsPerDelta) break;
+      ops.push(encodeOp(op));
+      if (ops.length >= this.#limits.opsPerDelta) break;
     }
-    if (ops === 0) return undefined;
-    const delta: Delta = { seq: ++this.#seq, body: body + ']', ops, sealedAt: now };
+    if (ops.length === 0) return undefined;
+    const body = JSON.stringify(ops);
+    const delta: Delta = { seq: ++this.#seq, body, ops: ops.length, sealedAt: now };
     this.#ring.push(delta);
     this.#ringBytes += delta.body.length;
     this.trim(now);

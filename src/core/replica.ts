@@ -1,14 +1,6 @@
 import { assert } from './assert.js';
 import { Digest } from './digest.js';
-import {
-  applyPatch,
-  decodeEntries,
-  decodeOps,
-  entryKey,
-  hashKey,
-  keyOf,
-  type Op,
-} from './entry.js';
+import { applyPatch, decodeEntries, decodeOps, entryKey, hashKey, type Op } from './entry.js';
 import { Owner, type Held } from './roster.js';
 import type { Entry, Instant, RemoveReason } from './types.js';
 import type { BulkChange, View } from './view.js';
@@ -226,7 +218,7 @@ export class Replica {
       }
       staging.parts.add(part);
       for (const entry of entries) {
-        const key = keyOf(entry);
+        const key = entry.key;
         if (staging.entries.has(key)) continue;
         const isNew = !this.#held.has(key);
         if (!isNew) staging.isNew = false;
@@ -359,7 +351,7 @@ export class Replica {
   #change(op: Op, t: Instant): void {
     const { view, onEntry, onGone } = this.#host;
     if (op.op === 'put') {
-      const key = keyOf(op.entry);
+      const key = op.entry.key;
       const keyHash = hashKey(key);
       const held = this.#held.get(key);
       if (held === undefined) {

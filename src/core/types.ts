@@ -91,6 +91,8 @@ export interface Instant {
  * entry, so a snapshot may hold references while it is encoded later.
  */
 export interface Entry {
+  /** Community, user and device as one string, made once; it is not sent. */
+  readonly key: string;
   readonly communityId: string;
   readonly userId: string;
   readonly deviceId: string;

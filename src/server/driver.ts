@@ -125,7 +125,8 @@ export class Driver {
   }
 
   #schedule(): void {
-    if (this.#closed) return;
+    // The tick that is about to come schedules what follows.
+    if (this.#closed || this.#immediate !== undefined) return;
     const at = this.node.nextTickAt();
     const now = performance.now();
     if (at <= now) {

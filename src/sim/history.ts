@@ -1,4 +1,4 @@
-import { applyPatch, decodeOps, encodeEntry, entryKey, keyOf } from '../core/entry.js';
+import { applyPatch, decodeOps, encodeEntry, entryKey } from '../core/entry.js';
 import { fnv1a } from '../core/digest.js';
 import type { Replica } from '../core/replica.js';
 import type { Entry } from '../core/types.js';
@@ -21,7 +21,7 @@ export class History {
       if (seq !== state.seq + 1) continue;
       for (const op of decodeOps(body) ?? []) {
         const key =
-          op.op === 'put' ? keyOf(op.entry) : entryKey(op.communityId, op.userId, op.deviceId);
+          op.op === 'put' ? op.entry.key : entryKey(op.communityId, op.userId, op.deviceId);
         const was = state.entries.get(key);
         if (was !== undefined) state.hash = (state.hash - hashOf(was)) | 0;
         if (op.op === 'remove') state.entries.delete(key);

@@ -4,7 +4,6 @@ import {
   decodeOps,
   encodeEntry,
   encodeOp,
-  keyOf,
   entryKey,
   type Op,
 } from '../../core/entry.js';
@@ -66,13 +65,13 @@ export class CommunityIndex {
   // What this node writes.
 
   put(entry: Entry): void {
-    const key = keyOf(entry);
+    const key = entry.key;
     this.mine.set(key, entry);
     this.#pending.set(key, { op: 'put', entry });
   }
 
   remove(entry: Entry, reason: RemoveReason, at: number): void {
-    const key = keyOf(entry);
+    const key = entry.key;
     this.mine.delete(key);
     const { communityId, userId, deviceId } = entry;
     this.#pending.set(key, { op: 'remove', communityId, userId, deviceId, reason, at });
@@ -178,7 +177,7 @@ export class CommunityIndex {
       const [entry] = decodeEntries(`[${text}]`) ?? [];
       if (entry === undefined || entry.communityId !== this.id) continue;
       if (nodeId === self) {
-        const key = keyOf(entry);
+        const key = entry.key;
         own.add(key);
         // It went while the store could not be told.
         if (!this.mine.has(key) && !this.#pending.has(key))

@@ -1,5 +1,5 @@
 import type { Entry, Instant, RemoveReason } from '../../core/index.js';
-import { applyPatch, entryKey, keyOf, type Op } from '../../core/entry.js';
+import { applyPatch, entryKey, type Op } from '../../core/entry.js';
 import type { Held, Owner } from '../../core/roster.js';
 import type { View } from '../../core/view.js';
 
@@ -87,7 +87,7 @@ export class Copy {
     if (seq < this.have) return;
     const present = new Set<string>();
     for (const entry of entries) {
-      present.add(keyOf(entry));
+      present.add(entry.key);
       this.#put(seq, entry, true);
     }
     for (const [key, { held, seq: known }] of this.#held) {
@@ -135,7 +135,7 @@ export class Copy {
 
   #put(seq: number, entry: Entry, isAnswer: boolean): void {
     const { view, onEntry } = this.#host;
-    const key = keyOf(entry);
+    const key = entry.key;
     const known = this.#held.get(key);
     // Taking in one entry may have ended the need of all: a device has moved away from here.
     if (this.#isDisposed) return;

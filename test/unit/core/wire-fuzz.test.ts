@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PresenceNode } from 'rollcall/core';
 import { decodeMessage, encodeMessage, type Message } from '../../../src/core/wire.js';
-import { encodeOp } from '../../../src/core/entry.js';
+import { encodeOp, entryKey } from '../../../src/core/entry.js';
 import { IndexedNode, onDemand, type Strategy } from '../../../src/strategy/index.js';
 import { Engines } from '../strategy/engines.js';
 import { ALL_KINDS, hostile, mutate, recordedMessages, type Hostile } from './hostile-messages.js';
@@ -127,6 +127,7 @@ class Listener {
 
 function deltaOf(userId: string, shard: number, seq = 1): Message {
   const entry = {
+    key: entryKey('c', userId, 'd'),
     communityId: 'c',
     userId,
     deviceId: 'd',
