@@ -15,7 +15,7 @@ const HELD = 1000;
 /** How often this node shows life while it cannot be seen to hear. */
 const DOUBT_MS = 150;
 const ECHO_MS = 1000;
-const ECHO_AGAIN_MS = 100;
+const ECHO_AGAIN_MS = 50;
 
 interface Held {
   readonly data: string;
@@ -136,7 +136,8 @@ export class RedisTransport implements Transport {
 
   /** What this node sends to itself comes in. */
   async probe(): Promise<boolean> {
-    if (!this.#link.canPublish || !this.#link.canHear) return false;
+    // While the connections are made for the first time there is something to wait for.
+    if (this.#wasUp && !(this.#link.canPublish && this.#link.canHear)) return false;
     const token = randomBytes(9).toString('base64url');
     const frame = encodeEcho(token);
     // A subscription that is being renewed may miss the first.

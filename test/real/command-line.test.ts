@@ -39,6 +39,22 @@ describe('wrong usage ends with code 2 and one sentence', () => {
     ['a missing value', [...insecure, '--name'], {}, /argument missing/],
     ['an unknown strategy', [...insecure, '--strategy', 'magic'], {}, /replicated, on-demand/],
     ['an unknown adapter', [...insecure, '--adapter', 'kafka'], {}, /redis-streams/],
+    ['a transport without Redis', [...insecure, '--transport', 'redis'], {}, /needs --redis URL/],
+    [
+      'a transport for a strategy that has its own',
+      [
+        ...insecure,
+        '--transport',
+        'redis',
+        '--strategy',
+        'redis',
+        '--redis',
+        'redis://127.0.0.1:1',
+      ],
+      {},
+      /replicated or on-demand/,
+    ],
+    ['an unknown transport', [...insecure, '--transport', 'mail'], {}, /adapter, redis/],
     ['an adapter without Redis', [...insecure, '--adapter', 'redis'], {}, /needs --redis URL/],
     [
       'memory with Redis',

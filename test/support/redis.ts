@@ -20,14 +20,20 @@ export class TestRedis {
   readonly args: readonly string[];
   #process: ChildProcess | undefined;
 
-  private constructor(port: number, args: readonly string[]) {
+  readonly #config: readonly string[];
+
+  private constructor(port: number, args: readonly string[], config: readonly string[]) {
     this.port = port;
     this.args = args;
+    this.#config = config;
   }
 
-  /** Starts one on a free port; further arguments go to redis-server, now and at each restart. */
-  static async start(args: readonly string[] = []): Promise<TestRedis> {
-    const redis = new TestRedis(await freePort(), args);
+  /**
+   * Starts one on a free port; further arguments go to redis-server, now and at each restart, after the
+   * path of a configuration file where there is one.
+   */
+  static async start(args: readonly string[] = [], config?: string): Promise<TestRedis> {
+    const redis = new TestRedis(await freePort(), args, config === undefined ? [] : [config]);
     await redis.restart();
     return redis;
   }
@@ -47,7 +53,7 @@ export class TestRedis {
     const child = tied(
       spawn(
         process.env['REDIS_SERVER'] as string,
-        [...args, '--appendonly', 'no', '--dir', this.#folder, ...this.args],
+        [...this.#config, ...args, '--appendonly', 'no', '--dir', this.#folder, ...this.args],
         { stdio: ['ignore', 'pipe', 'pipe'] },
       ),
     );

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import { Redis } from 'ioredis';
-import { createClient } from 'redis';
+import { createClient, createSentinel } from 'redis';
 import { onDemand, replicated, type Presence, type PresenceOptions } from 'rollcall';
 import { shardOf } from 'rollcall/core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -14,6 +14,7 @@ import { Application } from '../../support/application.js';
 import { TestClient } from '../../support/client.js';
 import { freePort } from '../../support/ports.js';
 import { hasRedis, TestRedis } from '../../support/redis.js';
+import { TestSentinel } from '../../support/redis-sentinel.js';
 import { Relay } from '../../support/relay.js';
 import { pause, waitFor } from '../../support/wait.js';
 
@@ -274,6 +275,32 @@ describe.runIf(hasRedis)('over channels of Redis', () => {
     expect(() => replicated({ redis: undefined })).toThrow(/node-redis.*ioredis/);
     const good = await client();
     expect(() => onDemand({ redis: good, prefix: 'a{b' })).toThrow(/prefix/);
+  });
+
+  it('nobody is gone when Sentinel puts another master in place', async () => {
+    const sentinel = await TestSentinel.start();
+    ends.push(() => sentinel.stop());
+    const viaIoRedis = new Redis({ sentinels: [sentinel.address], name: sentinel.name });
+    viaIoRedis.on('error', () => {});
+    ends.push(() => viaIoRedis.disconnect());
+    const viaNodeRedis = createSentinel({
+      name: sentinel.name,
+      sentinelRootNodes: [sentinel.address],
+    });
+    viaNodeRedis.on('error', () => {});
+    await viaNodeRedis.connect();
+    ends.push(() => viaNodeRedis.destroy());
+    const [a, b] = [await node({}, viaIoRedis), await node({}, viaNodeRedis)];
+    const alice = await enter(a, 'alice', C);
+    const bob = await enter(b, 'bob', C);
+    await alice.sees(C, ['alice', 'bob']);
+    await sentinel.master.kill();
+    for (const { presence } of [a, b]) await waitFor(() => presence.isDegraded(), 'cut off');
+    await enter(a, 'while-away', C);
+    for (const { presence } of [a, b]) await waitFor(() => !presence.isDegraded(), 'healed');
+    for (const client of [alice, bob]) await client.sees(C, ['alice', 'bob', 'while-away']);
+    for (const { warnings } of [a, b]) expect(warnings.join()).not.toContain('node-down');
+    for (const { model } of [alice, bob]) expect(model.count('userOffline')).toBe(0);
   });
 
   it('works over TLS', async () => {

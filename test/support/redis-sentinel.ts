@@ -1,0 +1,40 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { TestRedis } from './redis.js';
+
+/** A master, its replica, and a sentinel that promotes the replica when the master dies. */
+export class TestSentinel {
+  readonly name = 'main';
+  readonly #folder = mkdtempSync(join(tmpdir(), 'rollcall-sentinel-'));
+  readonly #servers: TestRedis[] = [];
+
+  static async start(): Promise<TestSentinel> {
+    const sentinel = new TestSentinel();
+    await sentinel.#start();
+    return sentinel;
+  }
+
+  async #start(): Promise<void> {
+    const master = await TestRedis.start();
+    const replica = await TestRedis.start(['--replicaof', '127.0.0.1', String(master.port)]);
+    const config = join(this.#folder, 'sentinel.conf');
+    const watched = `sentinel monitor ${this.name} 127.0.0.1 ${master.port} 1`;
+    const patience = `sentinel down-after-milliseconds ${this.name} 1000`;
+    writeFileSync(config, `${watched}\n${patience}\nsentinel failover-timeout ${this.name} 5000\n`);
+    this.#servers.push(master, replica, await TestRedis.start(['--sentinel'], config));
+  }
+
+  get address(): { host: string; port: number } {
+    return { host: '127.0.0.1', port: (this.#servers[2] as TestRedis).port };
+  }
+
+  get master(): TestRedis {
+    return this.#servers[0] as TestRedis;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#servers.map((server) => server.stop()));
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
