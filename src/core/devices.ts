@@ -454,6 +454,8 @@ export class Devices {
       device.veil = 2 * this.#host.stamp() + 1;
     }
     device.fresh = false;
+    // Not when it connected: a node that has just started had heard nobody's clock by then.
+    device.born = this.#host.stamp();
     const entry = this.#compose(membership, t);
     membership.entry = entry;
     this.entries++;
@@ -540,7 +542,6 @@ export class Devices {
       const membership = socket.device.memberships.get(communityId);
       if (membership?.shadowed !== true) continue;
       membership.shadowed = false;
-      socket.device.born = this.#host.stamp();
       this.#enter(membership, t);
     }
     return this.#patch(socket.device, patch, t);
@@ -701,7 +702,6 @@ export class Devices {
       if (membership.entry !== null) continue;
       if (this.#isElsewhere(membership)) continue;
       membership.shadowed = false;
-      device.born = this.#host.stamp();
       this.#enter(membership, t);
     }
   }
