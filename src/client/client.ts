@@ -1,5 +1,5 @@
 import { createBatch } from './batch.js';
-import { createCommunity, type Community } from './community.js';
+import { createCommunity, type Community, type ListInfo } from './community.js';
 import type { PresenceDevice } from './device.js';
 import { watchIdle } from './idle.js';
 import { createOwnDevice } from './own-device.js';
@@ -62,11 +62,11 @@ type Timer = ReturnType<typeof setTimeout> | undefined;
 interface Held extends Community, CommunityStore {
   readonly listeners: Set<() => void>;
   /** To be joined on each connection. */
-  isWanted: boolean;
-  /** The server joined it by itself: it is not this client's to leave. */
-  isGiven: boolean;
-  leaving: Timer;
-  retry: Timer;
+  isWanted?: boolean;
+  /** This client has joined it. False: the server did so by itself, and it is not this client's to leave. */
+  isOwn?: boolean | undefined;
+  leaving?: Timer;
+  retry?: Timer;
 }
 
 type Answer = { ok: true; isNew?: boolean } | { ok: false; error: Refusal };
@@ -150,10 +150,6 @@ export function createPresenceClient<Info = Data, Meta = Data>(
       communityId,
       subscribe: (listener) => subscribe(one, listener),
       listeners: new Set(),
-      isWanted: false,
-      isGiven: false,
-      leaving: undefined,
-      retry: undefined,
     };
     held.set(communityId, one);
     return one;
@@ -164,7 +160,7 @@ export function createPresenceClient<Info = Data, Meta = Data>(
     one.listeners.add(listener);
     if (!one.isWanted || one.getSnapshot().state === 'denied') {
       one.isWanted = true;
-      join(one);
+      settle(one);
     }
     return () => {
       if (!one.listeners.delete(listener) || one.listeners.size > 0 || leaveAfterMs === false)
@@ -173,29 +169,31 @@ export function createPresenceClient<Info = Data, Meta = Data>(
     };
   };
 
-  const join = (one: Held): void => {
-    request('joinCommunity', one.communityId, (answer) => {
-      if (answer.ok) one.isGiven ||= answer.isNew === false;
-      else if (PASSING.test(answer.error.code)) one.retry = setTimeout(() => join(one), RETRY_MS);
-      else batch.add(() => one.deny(answer.error));
+  /** Joins or leaves, as is wanted; again where the refusal may pass. */
+  const settle = (one: Held): void => {
+    const { isWanted, communityId } = one;
+    clearTimeout(one.retry);
+    request(isWanted ? 'joinCommunity' : 'leaveCommunity', communityId, (answer) => {
+      if (one.isWanted !== isWanted) return;
+      if (answer.ok) one.isOwn = isWanted ? (one.isOwn ?? answer.isNew) : undefined;
+      else if (PASSING.test(answer.error.code)) one.retry = setTimeout(settle, RETRY_MS, one);
+      else if (isWanted) batch.add(() => one.deny(answer.error));
     });
   };
 
   const leave = (one: Held): void => {
-    if (one.isGiven) return;
+    if (one.isOwn === false) return;
     one.isWanted = false;
-    clearTimeout(one.retry);
-    if (isConnected) socket.emit('leaveCommunity', one.communityId);
+    settle(one);
     batch.add(one.clear);
   };
 
   // What the server says. Arguments beyond those named may follow, and are ignored.
 
   /** Changes a community, where it is asked for and this connection says so. */
-  const when = (communityId: string, change: (community: Community) => void): void => {
-    if (!isConnected) return;
+  const when = ({ communityId }: Told, change: (community: Community) => void): void => {
     const one = held.get(communityId);
-    if (one?.isWanted) batch.add(() => change(one));
+    if (isConnected && one?.isWanted) batch.add(() => change(one));
   };
   const notice = (user: UserPresence): void => {
     const { userId, deviceId } = snapshot.self;
@@ -204,46 +202,43 @@ export function createPresenceClient<Info = Data, Meta = Data>(
   };
 
   /** The connection is another one, and so is what each community knows. */
-  const turn = (next: typeof connection, change: (one: Held) => void): void => {
+  const turn = (next: typeof connection): void => {
+    const { error, staleSince = Date.now() } = next;
     generation++;
     connection = next;
-    batch.add(() => held.forEach(change));
+    batch.add(() => held.forEach((one) => (error ? one.deny(error) : one.restart(staleSince))));
   };
 
-  const put = ({ communityId, userPresence }: UserEvent): void =>
-    when(communityId, (community) => community.put(userPresence));
+  const put = (event: Told & { userPresence: UserPresence }): void =>
+    when(event, (community) => community.put(event.userPresence));
 
   const handlers = {
     connect: () => {
       isConnected = true;
-      turn({ state: 'live' }, (one) => one.restart(Date.now()));
+      turn({ state: 'live' });
       own.name(snapshot.self.userId, device?.deviceId ?? socket.id);
       own.connected();
-      for (const one of held.values()) if (one.isWanted) join(one);
+      // What was left without a connection is left now: a recovered one is in it still.
+      for (const one of held.values()) if (one.isWanted || one.isOwn) settle(one);
     },
     disconnect: () => {
       isConnected = false;
-      const staleSince = Date.now();
-      turn({ state: 'stale', staleSince }, (one) => one.restart(staleSince));
+      turn({ state: 'stale', staleSince: Date.now() });
     },
     connect_error: ({ message }: Error) => {
-      if (socket.active) return;
-      const error = { code: 'HANDSHAKE_REFUSED', message };
-      turn({ state: 'denied', error }, (one) => one.deny(error));
+      if (!socket.active) turn({ state: 'denied', error: { code: 'HANDSHAKE_REFUSED', message } });
     },
-    globalPresenceSync: (
-      users: UserPresence[],
-      { communityId, complete, nodes }: { communityId: string; complete: boolean; nodes: number },
-    ) => {
-      when(communityId, (community) => {
+    globalPresenceSync: (users: UserPresence[], info: ListInfo) =>
+      when(info, (community) => {
         users.forEach(notice);
-        community.list(users, complete, nodes);
-      });
-    },
+        community.list(users, info);
+      }),
     userOnline: put,
     userUpdated: put,
-    userOffline: ({ communityId, userId }: { communityId: string; userId: string }) =>
-      when(communityId, (community) => community.remove(userId)),
+    userOffline: (event: Told & { userId: string }) =>
+      when(event, (community) => community.remove(event.userId)),
+    presenceDenied: (event: Told & { error: Refusal }) =>
+      when(event, (community) => community.deny(event.error)),
   };
   for (const [event, handler] of Object.entries(handlers)) socket.on(event, handler);
 
@@ -267,7 +262,7 @@ export function createPresenceClient<Info = Data, Meta = Data>(
         });
 
   const update = (patch: DevicePatch): Promise<UpdateResult> => {
-    if (patch.status !== undefined) isAway = false;
+    isAway &&= patch.status === undefined;
     return own.change(patch);
   };
   let typingEnds: ReturnType<typeof setTimeout> | undefined;
@@ -319,7 +314,6 @@ export function createPresenceClient<Info = Data, Meta = Data>(
   return client as unknown as PresenceClient<Info, Meta>;
 }
 
-interface UserEvent {
+interface Told {
   readonly communityId: string;
-  readonly userPresence: UserPresence;
 }

@@ -16,7 +16,7 @@ export interface Community {
   readonly getSnapshot: () => CommunitySnapshot;
   readonly user: (userId: string) => UserPresence | undefined;
   /** A list: the first word of a generation. */
-  readonly list: (users: readonly UserPresence[], complete: boolean, nodes: number) => void;
+  readonly list: (users: readonly UserPresence[], info: ListInfo) => void;
   readonly put: (user: UserPresence) => void;
   readonly remove: (userId: string) => void;
   /** A connection has begun or ended: until its list nothing that is told counts. */
@@ -26,6 +26,13 @@ export interface Community {
   readonly clear: () => void;
   /** Shows what has changed. True when anything has. */
   readonly publish: (self: SelfPresence) => boolean;
+}
+
+/** What comes with a list. */
+export interface ListInfo {
+  readonly communityId: string;
+  readonly complete: boolean;
+  readonly nodes: number;
 }
 
 type Users = Map<string, UserPresence>;
@@ -64,7 +71,7 @@ export function createCommunity(communityId: string): Community {
   return {
     getSnapshot: () => snapshot,
     user: (userId) => (userId === own?.userId ? own : find(userId)),
-    list: (users, complete, nodes) => {
+    list: (users, { complete, nodes }) => {
       const next: Users = new Map();
       for (const user of users) {
         next.set(user.userId, share(find(user.userId), user));

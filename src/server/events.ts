@@ -15,6 +15,8 @@ export interface PresenceServerToClientEvents {
   userOnline: (event: Omit<OnlineEvent, 'type'>) => void;
   userUpdated: (event: Omit<UpdatedEvent, 'type'>) => void;
   userOffline: (event: Omit<OfflineEvent, 'type'>) => void;
+  /** The community was taken from the receiver (`revoke`): nothing more of it follows. */
+  presenceDenied: (denied: { communityId: string; error: Refusal['error'] }) => void;
   /** For sockets that watch the community (`presenceWatch`), instead of all of the above. */
   presenceDiff: (diff: PresenceDiff) => void;
 }

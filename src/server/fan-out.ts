@@ -64,10 +64,7 @@ export class FanOut {
     if (listed === undefined) return;
     let to: Iterable<string> = listed;
     const watchers = this.#host.watchers(communityId);
-    if (watchers !== undefined) {
-      if (watchers.size >= listed.size) return;
-      to = [...listed].filter((id) => !watchers.has(id));
-    }
+    if (watchers !== undefined) to = [...listed].filter((id) => !watchers.has(id));
     if (audience !== 'all') {
       const own = new Set(this.#engine.socketsOf(userId, communityId));
       to = [...to].filter((id) => own.has(id) === (audience === 'own'));
@@ -94,6 +91,12 @@ export class FanOut {
     // The array of users is made only where somebody wants more than its encoding.
     const args = (): unknown[] => [this.#engine.onlineUsers(communityId), info];
     this.#send(same, 'globalPresenceSync', args, () => this.#encodeList(communityId, info));
+  }
+
+  /** Says that the community is no longer theirs. */
+  denied(communityId: string, socket: Socket): void {
+    const error = { code: 'REVOKED', message: 'this community was taken from you' };
+    this.#send([socket], 'presenceDenied', () => [{ communityId, error }]);
   }
 
   diff(socketIds: readonly string[], diff: PresenceDiff): void {

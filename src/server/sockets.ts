@@ -54,6 +54,8 @@ interface Session {
   gone: boolean;
   /** Communities taken from it so far: authority that was asked for before counts no more. */
   revocations: number;
+  /** Settles when what was asked for last has had its turn. */
+  turn: Promise<void>;
   /** 0, or since when the socket cannot keep up. */
   slowSince: number;
   readonly detach: () => void;
@@ -68,6 +70,11 @@ type Handler = (
 
 /** Disconnects that somebody wanted; every other kind may come back. */
 const DELIBERATE = new Set(['client namespace disconnect', 'server namespace disconnect']);
+
+const ignore = (): void => {};
+
+/** How often it is looked whether a socket has drained. */
+const DRAIN_MS = 50;
 
 /** A socket that has not drained for so long is disconnected. */
 const STUCK_MS = 30_000;
@@ -127,6 +134,7 @@ export class Sockets {
       proving: false,
       gone: false,
       revocations: 0,
+      turn: Promise.resolve(),
       slowSince: 0,
       detach: () => {
         for (const [event, handler] of handlers) socket.off(event, handler);
@@ -292,7 +300,7 @@ export class Sockets {
 
   async #join(session: Session, _identity: Identified, argument: unknown): Promise<object> {
     const communityId = checkId(argument, 'communityId', this.#host.limits);
-    this.#checkRate(session);
+    await this.#takeTurn(session, ignore);
     const isNew = await this.#checkEntry(session, communityId);
     this.#host.watches.unwatch(session.socket.id, communityId);
     this.#enter(session, communityId);
@@ -318,7 +326,7 @@ export class Sockets {
     const { limits, watches } = this.#host;
     const communityId = checkId(argument, 'communityId', limits);
     const query = checkWatch(second, limits);
-    this.#checkRate(session);
+    await this.#takeTurn(session, ignore);
     const isNew = await this.#checkEntry(session, communityId);
     const { id } = session.socket;
     if (query === null) {
@@ -337,7 +345,7 @@ export class Sockets {
 
   async #leave(session: Session, _identity: Identified, argument: unknown): Promise<object> {
     const communityId = checkId(argument, 'communityId', this.#host.limits);
-    this.#checkRate(session);
+    await this.#takeTurn(session, ignore);
     if (session.communities.delete(communityId)) {
       this.#host.watches.unwatch(session.socket.id, communityId);
       void session.socket.leave(`community:${communityId}`);
@@ -348,18 +356,19 @@ export class Sockets {
 
   async #sync(session: Session, identity: Identified, argument: unknown): Promise<object> {
     const communityId = checkId(argument, 'communityId', this.#host.limits);
-    this.#checkRate(session);
-    await this.#checkAuthority(session, communityId);
-    const { node } = this.#host.driver;
-    if (node.community(communityId)?.sockets.has(session.socket.id) === true) {
-      const own = node.own(communityId, identity.userId);
-      return {
-        users: this.#host.fanOut.listFor(communityId, own),
-        info: node.info(communityId),
-      };
-    }
-    const { users, info } = await this.#host.fetchCommunity(communityId);
-    return { users, info };
+    return this.#takeTurn(session, async () => {
+      await this.#checkAuthority(session, communityId);
+      const { node } = this.#host.driver;
+      if (node.community(communityId)?.sockets.has(session.socket.id) === true) {
+        const own = node.own(communityId, identity.userId);
+        return {
+          users: this.#host.fanOut.listFor(communityId, own),
+          info: node.info(communityId),
+        };
+      }
+      const { users, info } = await this.#host.fetchCommunity(communityId);
+      return { users, info };
+    });
   }
 
   #checkRate(session: Session): void {
@@ -370,6 +379,25 @@ export class Sockets {
         `more than requestsPerSecond (${this.#host.limits.requestsPerSecond}); try again in ${wait} ms`,
       );
     }
+  }
+
+  /**
+   * What may be answered with a list waits for its turn: one in a turn of the event loop, and none while
+   * the socket has not read what it was sent before. So a socket that asks and does not read costs no
+   * memory. Turns are in the order in which they were asked for.
+   */
+  async #takeTurn<T>(session: Session, work: () => T | Promise<T>): Promise<T> {
+    this.#checkRate(session);
+    const done = session.turn.then(async () => {
+      await new Promise((resolve) => setImmediate(resolve));
+      while (!session.gone && waitingBytes(session.socket) > this.#host.limits.slowSocketBytes) {
+        await new Promise((resolve) => setTimeout(resolve, DRAIN_MS));
+      }
+      if (session.gone) throw new PresenceError('UNAVAILABLE', 'the socket has disconnected');
+      return work();
+    });
+    session.turn = done.then(ignore, ignore);
+    return done;
   }
 
   async #checkAuthority(session: Session, communityId: string): Promise<void> {
@@ -419,12 +447,13 @@ export class Sockets {
         continue;
       }
       session.revocations++;
-      session.communities.delete(communityId);
+      const wasIn = session.communities.delete(communityId);
       this.#host.watches.unwatch(socket.id, communityId);
       // What `identify` said of the community is out of date: only a new connection says it again.
       const communities = identified.communities.filter((id) => id !== communityId);
       session.identified = { ...identified, communities };
       void socket.leave(`community:${communityId}`);
+      if (wasIn) this.#host.fanOut.denied(communityId, socket);
     }
   }
 
@@ -464,8 +493,10 @@ export class Sockets {
         session.slowSince = 0;
         this.#host.driver.input((node, t) => node.resume(socket.id, t));
       } else if (now - session.slowSince > STUCK_MS) {
-        // Waiting for what it does not read would be waiting for ever.
+        // Waiting for what it does not read would be waiting for ever, for its answer to a close, too.
+        const { transport } = socket.conn as unknown as RawConnection;
         socket.conn.close(true);
+        transport?.socket?.terminate?.();
       }
     }
   }
@@ -476,12 +507,17 @@ export class Sockets {
   }
 }
 
+/** What is looked at of a connection that is not in Engine.IO's public types. */
+interface RawConnection {
+  readonly writeBuffer?: readonly { readonly data?: unknown }[];
+  readonly transport?: {
+    readonly socket?: { readonly bufferedAmount?: number; readonly terminate?: () => void };
+  };
+}
+
 /** Bytes that wait to be sent to a socket, as far as the connection tells. */
 function waitingBytes(socket: Socket): number {
-  const conn = socket.conn as unknown as {
-    readonly writeBuffer?: readonly { readonly data?: unknown }[];
-    readonly transport?: { readonly socket?: { readonly bufferedAmount?: number } };
-  };
+  const conn = socket.conn as unknown as RawConnection;
   let bytes = conn.transport?.socket?.bufferedAmount ?? 0;
   for (const packet of conn.writeBuffer ?? []) {
     bytes += typeof packet.data === 'string' ? packet.data.length : 64;

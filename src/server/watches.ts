@@ -37,6 +37,8 @@ interface Watched {
   readonly selves: Set<string>;
   wasComplete: boolean;
   timer: NodeJS.Timeout | undefined;
+  /** Sockets that wait until what they watch is sorted. */
+  readonly sorting: Set<string>;
 }
 
 export class Watches {
@@ -62,6 +64,7 @@ export class Watches {
         selves: new Set(),
         wasComplete: false,
         timer: undefined,
+        sorting: new Set(),
       };
       this.#watched.set(communityId, watched);
     }
@@ -101,6 +104,7 @@ export class Watches {
     watched?.sockets.get(socketId)?.settle?.(undefined);
     if (watched?.sockets.delete(socketId) !== true) return;
     watched.selves.delete(socketId);
+    watched.sorting.delete(socketId);
     watched.community?.unwatch(socketId);
     if (watched.community?.isWatched === false) watched.community = undefined;
     if (watched.sockets.size > 0) return;
@@ -110,10 +114,11 @@ export class Watches {
 
   /** The socket cannot keep up: it gets nothing before its next list. */
   suspend(socketId: string): void {
-    for (const { sockets, community } of this.#watched.values()) {
+    for (const { sockets, community, sorting } of this.#watched.values()) {
       const watching = sockets.get(socketId);
       if (watching === undefined) continue;
       watching.isListed = false;
+      sorting.delete(socketId);
       community?.unwatch(socketId);
     }
   }
@@ -149,9 +154,15 @@ export class Watches {
         }
         continue;
       }
+      watched.community ??= new WatchedCommunity(users, nameOf);
+      const { sorting, community } = watched;
+      const mustWait = sorting.size > 0 && watching.query.window !== undefined;
+      if (mustWait || !community.prepare(watching.query)) {
+        if (sorting.add(socketId).size === 1) setImmediate(() => this.#sort(communityId));
+        continue;
+      }
       // All others must stand where the newcomer begins.
       this.#flush(communityId, watched);
-      watched.community ??= new WatchedCommunity(users, nameOf);
       watching.isListed = true;
       const own = this.#own(communityId, socketId);
       watching.hasSelf = own !== null;
@@ -170,6 +181,14 @@ export class Watches {
       watching.settle = undefined;
     }
     this.#schedule(communityId, watched);
+  }
+
+  /** Lists those who wait for what they watch to be sorted, or sorts some more of it. */
+  #sort(communityId: string): void {
+    const { sorting } = this.#watched.get(communityId) ?? {};
+    const waiting = [...(sorting ?? [])];
+    sorting?.clear();
+    this.onList(communityId, waiting);
   }
 
   #own(communityId: string, socketId: string): UserPresence | null {

@@ -1,4 +1,7 @@
 import type { Socket } from 'socket.io';
+import { MemoryBus, type Transport } from '../../src/transport/index.js';
+import { PresenceNode } from 'rollcall/core';
+import { Driver } from '../../src/server/driver.js';
 import { afterEach, expect, it } from 'vitest';
 import { Application } from '../support/application.js';
 import { TestClient } from '../support/client.js';
@@ -61,4 +64,91 @@ it('race 23: sets a socket aside that does not read, and lists it anew when it d
     'events after the list',
   );
   expect(clients.flatMap((client) => client.violations)).toEqual([]);
+});
+
+/** Bytes that wait to be read by a socket. */
+function waiting({ conn }: Socket): number {
+  const { writeBuffer, transport } = conn as unknown as {
+    writeBuffer: readonly { data?: string }[];
+    transport: { socket?: { bufferedAmount: number } };
+  };
+  const queued = writeBuffer.reduce((sum, { data }) => sum + (data?.length ?? 0), 0);
+  return queued + (transport.socket?.bufferedAmount ?? 0);
+}
+
+/** A node with users who have no sockets: ten thousand need no ten thousand connections. */
+function populate(transport: Transport, users: number): () => Promise<void> {
+  const node = new PresenceNode({ nodeId: 'population', random: Math.random, canProbe: true });
+  const ignore = { perform: () => {}, onTick: () => {}, onUnsent: () => {} };
+  const driver = new Driver(node, transport, {
+    ...ignore,
+    onError: (error) => {
+      throw error;
+    },
+  });
+  driver.start();
+  for (let i = 0; i < users; i++) {
+    driver.input((_node, t) => {
+      const userId = `user-${String(i).padStart(5, '0')}`;
+      node.connect(`s${i}`, { userId, deviceId: 'browser-tab-1', info: { name: userId } }, t);
+      node.join(`s${i}`, 'c', t);
+      node.suspend(`s${i}`);
+    });
+  }
+  return async () => void (await driver.close());
+}
+
+it('a socket that asks for a list of 10,000 again and again and does not read costs no memory', async () => {
+  const bus = new MemoryBus();
+  const stop = populate(bus.transport(), 10_000);
+  const application = await Application.start({ pingInterval: 60_000, pingTimeout: 60_000 });
+  applications.push(application);
+  const presence = application.present({ transport: bus.transport() });
+  try {
+    await presence.ready();
+    const join = async (userId: string): Promise<TestClient> => {
+      const client = await TestClient.join(application.url, { userId, communities: ['c'] });
+      clients.push(client);
+      await waitFor(
+        () => client.model.rosters.get('c')?.size === 10_000 + clients.length,
+        () => `all users; there are ${client.model.rosters.get('c')?.size}`,
+      );
+      return client;
+    };
+    const [stuck, late] = [await join('stuck'), await join('late')];
+    const { sockets } = application.io.of('/');
+    const held = [stuck, late].map(({ socket }) => sockets.get(socket.id as string) as Socket);
+    const bytes = Buffer.byteLength(JSON.stringify(presence.onlineUsers('c')));
+    for (const client of [stuck, late]) client.hang();
+    // As often as the limits allow, and faster.
+    let most = 0;
+    const asking = setInterval(() => {
+      for (const { socket } of [stuck, late]) {
+        for (let i = 0; i < 20; i++) socket.emit('presenceSync', 'c', () => {});
+      }
+      most = Math.max(most, ...held.map(waiting));
+    }, 100);
+    const since = performance.now();
+    try {
+      await waitFor(
+        () => metric(application, 'rollcall_slow_sockets').then((n) => n === 2),
+        'both',
+      );
+      const ada = await TestClient.join(application.url, { userId: 'ada', communities: ['c'] });
+      clients.push(ada);
+      late.goOn();
+      await waitFor(() => late.model.user('c', 'ada'), 'the newest list, when it reads again');
+      expect(late.model.rosters.get('c')?.size).toBe(10_003);
+      await waitFor(() => held[0]?.connected === false, 'the end of the connection', 60_000);
+      expect(performance.now() - since).toBeGreaterThan(29_000);
+    } finally {
+      clearInterval(asking);
+    }
+    expect(most).toBeGreaterThan(1024 * 1024);
+    // The list that it is owed and one that it asked for, behind what may wait before.
+    expect(most).toBeLessThan(2 * bytes + 1024 * 1024);
+    expect(clients.flatMap((client) => client.violations)).toEqual([]);
+  } finally {
+    await stop();
+  }
 });

@@ -132,6 +132,14 @@ export function createPresenceWindow<Info = Data, Meta = Data>(
     draft = { communityId, state: 'live', total, complete };
   };
 
+  const deny = (error: Refusal): void =>
+    batch.add(() => {
+      users = new Map();
+      order = undefined;
+      self = undefined;
+      draft = { communityId, state: 'denied', total: 0, complete: false, error };
+    });
+
   const ask = (): void => {
     clearTimeout(retry);
     const question = ++asked;
@@ -152,12 +160,7 @@ export function createPresenceWindow<Info = Data, Meta = Data>(
         } else if (PASSING.test(error.code)) {
           retry = setTimeout(ask, RETRY_MS);
         } else {
-          batch.add(() => {
-            users = new Map();
-            order = undefined;
-            self = undefined;
-            draft = { communityId, state: 'denied', total: 0, complete: false, error };
-          });
+          deny(error);
         }
       });
   };
@@ -170,6 +173,12 @@ export function createPresenceWindow<Info = Data, Meta = Data>(
       batch.add(() => {
         if (draft.state === 'live') draft = { ...draft, state: 'stale', complete: false };
       });
+    },
+    presenceDenied: (denied: { communityId: string; error: Refusal }) => {
+      if (denied.communityId !== communityId) return;
+      asked++;
+      isAnswered = false;
+      deny(denied.error);
     },
     presenceDiff: (diff: Diff) => {
       // Before the answer a diff builds on what was asked before.

@@ -95,6 +95,65 @@ describe('a community', () => {
     expect(team().getSnapshot()).toMatchObject({ state: 'syncing', count: 0 });
   });
 
+  const REFUSED = { ok: false, error: { code: 'RATE_LIMITED', message: 'too fast' } };
+
+  it('is left again where the server could not do it now, unless somebody wants it meanwhile', () => {
+    start({ leaveAfterMs: 0 });
+    socket.connect();
+    const end = team().subscribe(() => {});
+    socket.last('joinCommunity').answer({ ok: true, isNew: true });
+    end();
+    vi.advanceTimersByTime(0);
+    socket.last('leaveCommunity').answer(REFUSED);
+    vi.advanceTimersByTime(1000);
+    expect(socket.of('leaveCommunity')).toHaveLength(2);
+    const again = team().subscribe(() => {});
+    // The refusal comes after the join was sent: to leave now would take back the newer wish.
+    socket.last('leaveCommunity').answer(REFUSED);
+    vi.advanceTimersByTime(10_000);
+    expect(socket.of('leaveCommunity')).toHaveLength(2);
+    // It had not been left. It is this client's all the same.
+    socket.last('joinCommunity').answer({ ok: true, isNew: false });
+    again();
+    vi.advanceTimersByTime(0);
+    expect(socket.of('leaveCommunity')).toHaveLength(3);
+    socket.last('leaveCommunity').timeOut();
+    vi.advanceTimersByTime(1000);
+    socket.last('leaveCommunity').answer({ ok: true });
+    vi.advanceTimersByTime(10_000);
+    expect(socket.of('leaveCommunity')).toHaveLength(4);
+  });
+
+  it('is left on the next connection when it was left without one', () => {
+    start({ leaveAfterMs: 0 });
+    socket.connect();
+    const end = team().subscribe(() => {});
+    socket.last('joinCommunity').answer({ ok: true, isNew: true });
+    socket.drop();
+    end();
+    vi.advanceTimersByTime(0);
+    expect(socket.of('leaveCommunity')).toEqual([]);
+    // The server may have recovered the connection with all its communities.
+    socket.connect();
+    expect(socket.of('leaveCommunity').map(({ argument }) => argument)).toEqual(['team']);
+    socket.last('leaveCommunity').answer({ ok: true });
+    socket.drop();
+    socket.connect();
+    expect(socket.of('leaveCommunity')).toHaveLength(1);
+    expect(socket.of('joinCommunity')).toHaveLength(1);
+  });
+
+  it('is denied when the server takes it away, and nobody is shown any more', () => {
+    start();
+    const listener = live(person('ada'), person('ben'));
+    const error = { code: 'REVOKED', message: 'taken from you' };
+    socket.tell('presenceDenied', { communityId: 'elsewhere', error });
+    socket.tell('presenceDenied', { communityId: 'team', error });
+    frame();
+    expect(listener).toHaveBeenCalledTimes(1);
+    expect(team().getSnapshot()).toMatchObject({ state: 'denied', count: 0, users: [], error });
+  });
+
   it('is not left when the server joined it by itself', () => {
     start();
     socket.connect();

@@ -147,3 +147,28 @@ it('says nothing of who came and went between two flushes, nor to those whom it 
     { sockets: new Set(['named']), changes: { total: 100, users: [busy] } },
   ]);
 });
+
+it('sorts a large community piece by piece while it changes', () => {
+  const all = Array.from({ length: 2500 }, (_, i) => presenceOf(`u${(i * 7) % 2500}`, 'active'));
+  const truth = new Map(all.map((user) => [user.userId, user]));
+  const community = new WatchedCommunity(all, nameOf);
+  const query = { window: { offset: 0, limit: 2500, sort: 'availability' } } as const;
+  for (const isReady of [false, false, false, false, true]) {
+    expect(community.prepare(query)).toBe(isReady);
+    // Of those who have their place already, of those who have not, and of some more than a few.
+    for (const user of [...truth.values()].filter((_, i) => i % 50 === 0)) {
+      const { userId } = user;
+      truth.delete(userId);
+      const gone = { communityId: 'c', userId, lastSeenAt: 1, reason: 'left' } as const;
+      community.apply({ type: 'userOffline', ...gone });
+    }
+    for (const user of [...truth.values()].filter((_, i) => i % 70 === 0)) {
+      const { userId } = user;
+      const userPresence = presenceOf(userId, user.status === 'busy' ? 'idle' : 'busy');
+      truth.set(userId, userPresence);
+      community.apply({ type: 'userUpdated', communityId: 'c', userId, userPresence });
+    }
+    community.flush(false);
+  }
+  expect(community.watch('s', query).order).toEqual(sorted(truth, 'availability'));
+});
