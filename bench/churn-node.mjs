@@ -35,6 +35,7 @@ function rollcall(strategy) {
     random: Math.random,
     solo: false,
     canProbe: true,
+    isRouted: transport.isRouted === true,
     interest: 'hosted',
     forgetAfterMs: 60_000,
     typingTimeoutMs: 6000,

@@ -28,6 +28,8 @@ const LEAST_MS = 450;
 /** An answer that is this late, or a poll this long after the last, begins the count anew: somebody stood still. */
 const LATE_MS = 400;
 const REOPEN_MS = 1000;
+/** In a larger cluster the questions of all nodes about all others would cost Redis more than they are worth. */
+const MOST_NODES = 200;
 
 interface Sighting {
   /** This connection has seen the node connected. */
@@ -95,7 +97,7 @@ export class DeathWatch {
   /** Asks once; gives the time until the next, or undefined where there will be none. */
   async #poll(): Promise<number | undefined> {
     const { open, own, channelOf } = this.#host;
-    if (this.#sightings.size === 0) return POLL_MS;
+    if (this.#sightings.size === 0 || this.#sightings.size > MOST_NODES) return POLL_MS;
     if (this.#connection?.isOpen !== true) {
       this.#lose();
       const opened = await inTime(open(this.#turn));

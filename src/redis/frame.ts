@@ -27,8 +27,8 @@ const DICTIONARY = Buffer.from(
 const DEFLATE = {
   level: constants.Z_BEST_SPEED,
   // Small tables are made faster than large ones, and a message is small.
-  windowBits: 13,
-  memLevel: 7,
+  windowBits: 12,
+  memLevel: 5,
   dictionary: DICTIONARY,
 };
 

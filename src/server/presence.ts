@@ -153,15 +153,21 @@ export function createPresence<S extends Socket = Socket>(
   const logger = options.logger ?? SILENT;
   const nsp: Namespace = 'sockets' in io && 'of' in io ? io.of('/') : (io as Namespace);
   const nodeId = randomBytes(9).toString('base64url');
-  const own = resolved.strategy.createTransport?.({
-    nodeId,
-    cluster: options.cluster,
-    // As large as the core takes them.
-    maxMessageBytes: limits.messageBytes * 4,
-    onFault: (reason) => {
-      logger.warn({ event: 'transport-failed', reason }, 'a command to Redis failed; see degraded');
-    },
-  });
+  const own =
+    options.transport === undefined
+      ? resolved.strategy.createTransport?.({
+          nodeId,
+          cluster: options.cluster,
+          // As large as the core takes them.
+          maxMessageBytes: limits.messageBytes * 4,
+          onFault: (reason) => {
+            logger.warn(
+              { event: 'transport-failed', reason },
+              'a command to Redis failed; see degraded',
+            );
+          },
+        })
+      : undefined;
   const adapter = socketIoTransport(nsp);
   const transport = options.transport ?? own ?? adapter;
   const metrics = new Metrics();
@@ -379,6 +385,7 @@ export function createPresence<S extends Socket = Socket>(
       sockets.close();
       watches.close();
       const left = driver.close();
+      if (own !== undefined) adapter.close();
       clearInterval(sweeper);
       clearInterval(housekeeper);
       lag.disable();
@@ -464,7 +471,7 @@ export function createPresence<S extends Socket = Socket>(
     },
   });
   driver.start(store);
-  if (transport === own) answerOverAdapter();
+  if (own !== undefined) answerOverAdapter();
 
   /** Servers without rollcall ask over the adapter, whatever carries presence here. */
   function answerOverAdapter(): void {

@@ -14,6 +14,7 @@ const VARIANTS: readonly Variant[] = [
   { strategy: 'dual-write', medium: 'redis', isHarsh: true },
   { strategy: 'redis', medium: 'redis', isHarsh: true },
   { strategy: 'replicated', medium: 'redis', isHarsh: false },
+  { strategy: 'replicated', medium: 'channels', isHarsh: true },
 ];
 
 /** What is run under a seed: `npm run chaos -- --seed S` finds the same again. */

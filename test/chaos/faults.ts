@@ -22,11 +22,14 @@ export type Fault = keyof typeof FAULTS;
 const GENTLE: readonly Fault[] = ['hiccup', 'delay', 'redis', 'listeners', 'listeners', 'roll'];
 const HARSH: readonly Fault[] = ['kill', 'kill', 'stop', 'cut', 'hold', 'hold', ...GENTLE];
 
+/** An adapter over Redis, or channels of rollcall's own in Redis. */
+export type ChaosMedium = Exclude<Medium, 'cluster'> | 'channels';
+
 export interface FaultsHost {
   readonly random: Random;
   readonly redis: TestRedis;
   readonly hosts: readonly Host[];
-  readonly medium: Medium;
+  readonly medium: ChaosMedium;
   readonly isHarsh: boolean;
   readonly onKill: (host: Host) => void;
 }

@@ -1,9 +1,8 @@
 import { Random } from '../../src/sim/prng.js';
 import type { StrategyName } from '../../src/strategy/index.js';
-import type { Medium } from '../support/cluster-under-test.js';
 import { TestRedis } from '../support/redis.js';
 import { pause } from '../support/wait.js';
-import { Faults, type Fault } from './faults.js';
+import { Faults, type ChaosMedium, type Fault } from './faults.js';
 import { Host } from './host.js';
 import { Member } from './member.js';
 import { Truth } from './truth.js';
@@ -11,7 +10,7 @@ import { Truth } from './truth.js';
 export interface RoundOptions {
   readonly seed: number;
   readonly strategy: StrategyName;
-  readonly medium: Exclude<Medium, 'cluster'>;
+  readonly medium: ChaosMedium;
   /** Nodes are killed, stopped and cut off, too. */
   readonly isHarsh: boolean;
   readonly nodes: number;
@@ -113,7 +112,9 @@ export class Round {
     const { strategy, medium, nodes } = this.#o;
     const flags = {
       '--strategy': strategy,
-      '--adapter': medium,
+      ...(medium === 'channels'
+        ? { '--transport': 'redis', '--adapter': 'memory' }
+        : { '--adapter': medium }),
       '--heartbeat-ms': TIMINGS.heartbeatMs,
       '--down-after-ms': TIMINGS.downAfterMs,
       '--linger-ms': TIMINGS.lingerMs,

@@ -1,4 +1,4 @@
-import type { UserPresence } from '../../../src/core/index.js';
+import type { Route, UserPresence } from '../../../src/core/index.js';
 import type { Engine, EngineEffect, Strategy, StoreCommand } from '../../../src/strategy/index.js';
 import { StreamModel } from '../../support/stream.js';
 
@@ -36,6 +36,8 @@ export class SimClient {
 export class SimNode {
   isAlive = true;
   readonly clients = new Map<string, SimClient>();
+  /** Shards that it is told of, where the medium delivers by address. */
+  readonly shards = new Set<number>();
   constructor(readonly engine: Engine) {}
 }
 
@@ -56,7 +58,11 @@ export class Engines {
   readonly #mail: { at: number; to: SimNode; give: (t: Time) => void }[] = [];
   #ids = 0;
 
-  constructor(seed: number) {
+  /** `isRouted`: the medium delivers by address. */
+  constructor(
+    seed: number,
+    readonly isRouted = false,
+  ) {
     this.random = randomFrom(seed);
   }
 
@@ -68,6 +74,7 @@ export class Engines {
       random: this.random,
       solo: false,
       canProbe: true,
+      isRouted: this.isRouted,
       interest: 'hosted',
       lingerMs: LINGER_MS,
       heartbeatMs: 250,
@@ -111,11 +118,22 @@ export class Engines {
     if (node.isAlive) this.input(node, (t) => node.engine.disconnect(socketId, reason, t));
   }
 
+  #isFor(to: SimNode, route: Route): boolean {
+    if (!this.isRouted || route === 'all') return true;
+    return 'shard' in route ? to.shards.has(route.shard) : to.engine.nodeId === route.nodeId;
+  }
+
   #perform(node: SimNode, effect: EngineEffect): void {
     switch (effect.kind) {
       case 'send':
       case 'call':
-        for (const to of this.nodes) if (to !== node) this.#post(node, to, effect.data);
+        for (const to of this.nodes) {
+          if (to !== node && this.#isFor(to, effect.route)) this.#post(node, to, effect.data);
+        }
+        return;
+      case 'interest':
+        if (effect.on) node.shards.add(effect.shard);
+        else node.shards.delete(effect.shard);
         return;
       case 'store':
         this.onStore(node, effect.id, effect.command);

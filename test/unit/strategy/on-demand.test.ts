@@ -13,6 +13,13 @@ describe('on-demand under loss, reordering and crashes', () => {
   it(`does so in a fleet that is half replicated, in ${SEEDS} seeds`, () => {
     for (let seed = 1; seed <= SEEDS; seed++) demandTruth(play(seed, [onDemand(), replicated()]));
   });
+
+  it(`does so over a medium that delivers by address, in ${SEEDS} seeds`, () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const engines = new Engines(seed, true);
+      demandTruth(play(seed, [onDemand(), replicated()], undefined, engines));
+    }
+  });
 });
 
 describe('on-demand', () => {
