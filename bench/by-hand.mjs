@@ -68,8 +68,8 @@ const WAYS = {
       go: () => {},
       list: async () => [...everybody.values()],
       send: (socket) => {
-        encoded ??= encode(['globalPresenceSync', [...everybody.values()], INFO]);
-        socket.client.writeToEngine([encoded.packet], encoded.options);
+        encoded ??= encodeList([...everybody.values()]);
+        sendEncoded(socket, encoded);
       },
     };
   },
@@ -77,8 +77,9 @@ const WAYS = {
 
 export const BY_HAND = Object.keys(WAYS);
 
-function encode(args) {
-  const packet = `2${JSON.stringify(args)}`;
+/** A list as a packet and its WebSocket frame, encoded once. */
+export function encodeList(users, namespace = '') {
+  const packet = `2${namespace}${JSON.stringify(['globalPresenceSync', users, INFO])}`;
   const payload = Buffer.from(`4${packet}`);
   const header = Buffer.alloc(10);
   header[0] = 0x81;
@@ -86,6 +87,10 @@ function encode(args) {
   header.writeBigUInt64BE(BigInt(payload.length), 2);
   const frame = [Buffer.concat([header, payload])];
   return { packet, options: { preEncoded: true, compress: true, wsPreEncodedFrame: frame } };
+}
+
+export function sendEncoded(socket, { packet, options }) {
+  socket.client.writeToEngine([packet], options);
 }
 
 /**

@@ -16,20 +16,20 @@ const listed = (socket) => new Promise((resolve) => socket.once('globalPresenceS
 let views = [];
 
 answer({
-  /** Newcomers one after the other: ms from the start of connecting to the list, and its size. */
-  firstLists: async (url, n, pauseMs) => {
-    const took = [];
-    let size = 0;
-    for (let i = 0; i < n; i++) {
+  /** Newcomers one after the other, in turns to each URL: ms from connecting to the list, and its size. */
+  firstLists: async (urls, n, pauseMs) => {
+    const lists = urls.map(() => ({ took: [], size: 0 }));
+    for (let i = 0; i < n * urls.length; i++) {
+      const list = lists[i % urls.length];
       const started = performance.now();
-      const socket = connect(url, `newcomer-${i}`);
+      const socket = connect(urls[i % urls.length], `newcomer-${i}`);
       const users = await listed(socket);
-      took.push(performance.now() - started);
-      size = users.length;
+      list.took.push(performance.now() - started);
+      list.size = users.length;
       socket.disconnect();
       await pause(pauseMs);
     }
-    return { took, size };
+    return lists;
   },
   /** A watcher at each of these servers keeps what it is told. */
   watch: async (urls) => {

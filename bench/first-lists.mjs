@@ -4,7 +4,7 @@ import { pause, quantile, waitFor, Worker } from './workers.mjs';
 
 const NODES = 3;
 const NEWCOMERS = 40;
-const WARM_NEWCOMERS = 10;
+const WARM_NEWCOMERS = 15;
 const PAUSE_MS = 40;
 const FILL_WITHIN_MS = 60_000;
 
@@ -33,21 +33,30 @@ export async function measureFirstLists(way, users, redis, timings, deathWithinM
     await meter.learnIdle();
 
     const [, asked] = nodes;
-    await crowd.ask('firstLists', urls[1], WARM_NEWCOMERS, PAUSE_MS);
-    await Promise.all([asked.ask('handed'), asked.ask('cpu')]);
-    await meter.mark();
-    const { took, size } = await crowd.ask('firstLists', urls[1], NEWCOMERS, PAUSE_MS);
+    const come = (n, ...paths) =>
+      crowd.ask(
+        'firstLists',
+        paths.map((path) => urls[1] + path),
+        n,
+        PAUSE_MS,
+      );
+    await come(WARM_NEWCOMERS, '/', '/floor');
+    await Promise.all([asked.ask('handed'), asked.ask('cpu'), meter.mark()]);
+    await come(WARM_NEWCOMERS, '/');
     const cpuMs = await asked.ask('cpu');
     const bytes = await meter.taken();
+    await asked.ask('handed');
+    const [{ took, size }, floor] = await come(NEWCOMERS, '/', '/floor');
     const handed = await asked.ask('handed');
     if (size < users) throw new Error(`a list of ${size} where ${users} are online`);
     const result = {
       p50Ms: quantile(took, 0.5),
       p99Ms: quantile(took, 0.99),
+      floorP50Ms: quantile(floor.took, 0.5),
       serverP50Ms: quantile(handed, 0.5),
       serverP99Ms: quantile(handed, 0.99),
-      cpuMs: cpuMs / NEWCOMERS,
-      redisBytes: (bytes.into + bytes.out) / NEWCOMERS,
+      cpuMs: cpuMs / WARM_NEWCOMERS,
+      redisBytes: (bytes.into + bytes.out) / WARM_NEWCOMERS,
     };
     return deathWithinMs === undefined
       ? result

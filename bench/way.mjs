@@ -4,7 +4,7 @@ import { createAdapter } from '@socket.io/redis-adapter';
 import { createClient } from 'redis';
 import { Server } from 'socket.io';
 import { createPresence } from 'rollcall';
-import { infoOf, serveByHand } from './by-hand.mjs';
+import { encodeList, infoOf, sendEncoded, serveByHand } from './by-hand.mjs';
 import { connectInMemory } from './in-memory-client.mjs';
 import { strategyOf } from './rollcall-ways.mjs';
 import { answer, cpuSinceLast, optionsOfWorker, pause } from './workers.mjs';
@@ -37,6 +37,10 @@ io.on('connection', (socket) => {
   };
 });
 
+/** The floor in the same process: whoever connects here is sent the same list, encoded once. */
+let floor;
+io.of('/floor').on('connection', (socket) => sendEncoded(socket, floor));
+
 let presence;
 let list;
 const deaths = [];
@@ -67,7 +71,10 @@ answer({
     }
   },
   /** From now on they are told nothing: what telling them costs is measured by itself (`fanout`). */
-  hush: async () => io.local.socketsLeave(presence === undefined ? [] : 'community:c'),
+  hush: async () => {
+    if (presence !== undefined) io.local.socketsLeave('community:c');
+    floor = encodeList(await list(), '/floor,');
+  },
   count: async () => (await list()).length,
   /** The users of the list whose ids begin with this. */
   countOf: async (prefix) =>

@@ -185,11 +185,9 @@ export class FanOut {
     const head = `${this.#prefix}["globalPresenceSync",[`;
     const tail = `],${JSON.stringify(info)}]`;
     // The packet's text is put together only where a transport needs it: it stays a rope till then.
-    let packet = head;
-    for (const [i, part] of parts.entries()) packet += i === 0 ? part : ',' + part;
-    packet += tail;
     const framed = listFrame(head, parts, tail, known?.list);
-    const list = { version, complete, nodes, packet, frame: [framed.frame], list: framed };
+    const { packet, frame } = framed;
+    const list = { version, complete, nodes, packet, frame, list: framed };
     this.#encoded.set(communityId, list);
     this.#host.onListEncoded(performance.now() - started, packet.length);
     return list;

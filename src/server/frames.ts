@@ -1,5 +1,5 @@
 /**
- * Unmasked WebSocket text frames (RFC 6455, section 5.2) in one piece, for packets that go to many
+ * Unmasked WebSocket text frames (RFC 6455, section 5.2) for packets that go to many
  * connections: the adapter's own way encodes them once, and so do these.
  */
 
@@ -15,15 +15,37 @@ export function packetFrame(packet: string): Buffer {
   return frame;
 }
 
-/** The frame of a list, and where in it each part lies. */
+/** A list as a packet and its frame, in one piece or two. */
 export interface ListFrame {
-  readonly frame: Buffer;
+  readonly packet: string;
+  readonly frame: readonly Buffer[];
   readonly parts: readonly string[];
-  readonly offsets: readonly number[];
-  readonly sizes: readonly number[];
+  /** Each part in UTF-8, within the pieces of the frame. */
+  readonly bytes: readonly Buffer[];
+  readonly base: Base | null;
 }
 
-/** The frame of `head + parts.join(',') + tail`; parts that `known` has, too, are copied from there. */
+/**
+ * The end of the frame of a long list: the parts that have not changed for a while, and the tail. Lists
+ * that follow share it, so that a newcomer to ten thousand users costs no copy of them all.
+ */
+interface Base {
+  readonly bytes: Buffer;
+  readonly text: string;
+  readonly tail: string;
+  /** Indexes of its parts. */
+  readonly members: ReadonlySet<number>;
+}
+
+/** A shorter list is put together anew each time. */
+const BASE_FROM_BYTES = 512 * 1024;
+/** A base with less of the list than this is made anew. */
+const BASE_SHARE = 0.75;
+
+/**
+ * The packet and the frame of `head`, `parts` with commas between them, and `tail`. Parts that have not
+ * changed since `known` are not encoded again; those that change often come first.
+ */
 export function listFrame(
   head: string,
   parts: readonly string[],
@@ -31,29 +53,85 @@ export function listFrame(
   known: ListFrame | undefined,
 ): ListFrame {
   const start = MESSAGE + head;
+  const bytes: (Buffer | undefined)[] = [];
   const sizes: number[] = [];
   let size = Buffer.byteLength(start) + Buffer.byteLength(tail) + Math.max(0, parts.length - 1);
   for (const [i, part] of parts.entries()) {
-    const bytes = known?.parts[i] === part ? (known.sizes[i] as number) : Buffer.byteLength(part);
-    sizes.push(bytes);
-    size += bytes;
+    const kept = known?.parts[i] === part ? known.bytes[i] : undefined;
+    bytes.push(kept);
+    sizes.push(kept?.length ?? Buffer.byteLength(part));
+    size += sizes[i] as number;
   }
-  const frame = Buffer.allocUnsafe(headerSize(size) + size);
-  let at = writeHeader(frame, size);
-  at += frame.write(start, at);
-  const offsets: number[] = [];
+  const base = size < BASE_FROM_BYTES ? null : baseOf(parts, bytes, tail, size, known);
+  const frontSize = headerSize(size) + size - (base?.bytes.length ?? 0);
+  const front = Buffer.allocUnsafe(frontSize);
+  let at = writeHeader(front, size);
+  at += front.write(start, at);
+  let packet = head;
+  let isFirst = true;
   for (const [i, part] of parts.entries()) {
-    if (i > 0) frame[at++] = COMMA;
-    offsets.push(at);
-    if (known?.parts[i] === part) {
-      const from = known.offsets[i] as number;
-      at += known.frame.copy(frame, at, from, from + (known.sizes[i] as number));
-    } else {
-      at += frame.write(part, at);
+    if (base?.members.has(i) === true) continue;
+    if (!isFirst) {
+      front[at++] = COMMA;
+      packet += ',';
     }
+    isFirst = false;
+    packet += part;
+    const from = at;
+    at += bytes[i]?.copy(front, at) ?? front.write(part, at);
+    bytes[i] = front.subarray(from, at);
   }
-  frame.write(tail, at);
-  return { frame, parts, offsets, sizes };
+  if (base === null) {
+    front.write(tail, at);
+    packet += tail;
+  } else {
+    if (!isFirst) {
+      front[at] = COMMA;
+      packet += ',';
+    }
+    packet += base.text;
+  }
+  const frame = base === null ? [front] : [front, base.bytes];
+  return { packet, frame, parts, bytes: bytes as Buffer[], base };
+}
+
+/** The base of a long list: that of the list before, as long as nothing in it has changed. */
+function baseOf(
+  parts: readonly string[],
+  bytes: (Buffer | undefined)[],
+  tail: string,
+  size: number,
+  known: ListFrame | undefined,
+): Base | null {
+  const last = known?.base ?? null;
+  const isLarge = last !== null && last.bytes.length >= BASE_SHARE * size;
+  if (isLarge && last.tail === tail && [...last.members].every((i) => bytes[i] !== undefined)) {
+    return last;
+  }
+  // What has changed since the base was made is likely to change again.
+  const members = new Set<number>();
+  let total = Buffer.byteLength(tail);
+  for (const [i, kept] of bytes.entries()) {
+    if (kept === undefined || (isLarge && !last.members.has(i))) continue;
+    total += kept.length + (members.size > 0 ? 1 : 0);
+    members.add(i);
+  }
+  if (members.size === 0) return null;
+  const all = Buffer.allocUnsafe(total);
+  let at = 0;
+  let text = '';
+  for (const i of members) {
+    if (at > 0) {
+      all[at++] = COMMA;
+      text += ',';
+    }
+    const from = at;
+    at += (bytes[i] as Buffer).copy(all, at);
+    bytes[i] = all.subarray(from, at);
+    text += parts[i] as string;
+  }
+  all.write(tail, at);
+  return { bytes: all, text: text + tail, tail, members };
 }
 
 const COMMA = 0x2c;
