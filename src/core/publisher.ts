@@ -105,7 +105,11 @@ export class Publisher {
   /** A flush begins: it ends with what is recorded by now, so that what follows gathers again. */
   open(): void {
     this.#due = 0;
-    for (const log of this.#unsealed) this.#due += log.pending;
+    for (const log of this.#unsealed) {
+      // What came and went again within the window leaves nothing to send.
+      if (log.pending === 0) this.#unsealed.delete(log);
+      this.#due += log.pending;
+    }
   }
 
   /** Whether the flush that was opened has more to send. */
