@@ -75,6 +75,7 @@ function serveCommand(): Command {
     )
     .addOption(flag('--api-key <key>', 'key for the HTTP API').argParser(text))
     .addOption(flag('--dashboard', 'serve a live view of the cluster at /dashboard'))
+    .addOption(flag('--dashboard-evict', 'let the dashboard end users, too'))
     .addOption(
       flag(
         '--cors-origin <origins>',

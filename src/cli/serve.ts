@@ -43,6 +43,7 @@ export interface ServeOptions {
   readonly jwtPublicKey?: string;
   readonly apiKey?: string;
   readonly dashboard?: boolean;
+  readonly dashboardEvict?: boolean;
   readonly corsOrigin?: readonly string[];
   readonly logLevel: string;
   /** A file for what the core is given. */
@@ -70,6 +71,9 @@ export async function serve(options: ServeOptions): Promise<void> {
     throw new UsageError(
       '--dashboard shows the cluster to whoever has the key and needs --api-key',
     );
+  }
+  if (options.dashboardEvict === true && options.dashboard !== true) {
+    throw new UsageError('--dashboard-evict lets the dashboard end users and needs --dashboard');
   }
   const authenticate = authenticatorFor(options);
   const adapterKind = adapterFor(options);
@@ -101,7 +105,9 @@ export async function serve(options: ServeOptions): Promise<void> {
   const presence = createPresence(io, { ...presenceSettings, strategy });
   const access = accessFor(options);
   const dashboard =
-    access !== 'closed' && options.dashboard === true ? presence.dashboard({ access }) : undefined;
+    access !== 'closed' && options.dashboard === true
+      ? presence.dashboard({ access, canEvict: options.dashboardEvict === true })
+      : undefined;
   let draining = false;
   const api = createHttpApi(presence, { access, isDraining: () => draining });
   http.prependListener('request', (request, response) => {

@@ -5,6 +5,7 @@ import { createAdapter } from '@socket.io/cluster-adapter';
 import { Server } from 'socket.io';
 import { createClient } from 'redis';
 import {
+  createHttpApi,
   createPresence,
   dualWrite,
   redisOnly,
@@ -24,7 +25,7 @@ const port = Number(process.env['ROLLCALL_DEMO_PORT'] ?? 0);
 
 const http = createServer((request, response) => {
   const host = (request.headers.host ?? '').replace(/:\d+$/, '');
-  if (isLoopbackHost(host) && dashboard(request, response)) return;
+  if (isLoopbackHost(host) && (api(request, response) || dashboard(request, response))) return;
   response.writeHead(404).end();
 });
 const io = new Server(http, {
@@ -55,8 +56,9 @@ const presence = createPresence(io, {
   downAfterMs: 1500,
   lingerMs: 2000,
 });
-// The same that rollcall serve --dashboard has, on each node's own port.
-const dashboard = presence.dashboard({ access: 'open' });
+// The same that rollcall serve --dashboard --dashboard-evict has, on each node's own port.
+const dashboard = presence.dashboard({ access: 'open', canEvict: true });
+const api = createHttpApi(presence, { access: 'open' });
 handRolledMap(io.of('/hand-rolled'));
 
 const reporter = setInterval(() => {

@@ -8,6 +8,7 @@ import type { NodeKeeper } from './node-keeper.js';
  * Serves the page and what it needs of the primary: `GET /nodes` streams the state of the nodes, and
  * as `live` events what they report (server-sent events). `POST /nodes/<name>/<verb>` and
  * `POST /crowd/<verb>` do what they say; `POST /strategy/<name>` restarts the nodes with it.
+ * `GET /users/<id>/explain` and `DELETE /users/<id>` are asked of a node that is well.
  */
 
 export interface PageSource {
@@ -23,6 +24,8 @@ export interface PageServer {
 }
 
 const LIVE_MS = 500;
+/** How long a node may take to answer for the others. */
+const ASK_MS = 10_000;
 /** How many come, and how many in a second. */
 const CROWD = { add: [1000, 1000], storm: [300, 6000] } as const;
 
@@ -101,6 +104,22 @@ export function handlePage({ keeper, crowd, crowdState }: PageSource): PageServe
     return undefined;
   };
 
+  const ask = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const node = keeper.nodes.find(({ state, isCutOff }) => state === 'up' && !isCutOff);
+    const given = await fetch(`${node?.url}/api${request.url}`, {
+      method: request.method ?? 'GET',
+      signal: AbortSignal.timeout(ASK_MS),
+    }).then(
+      async (answer) => ({ status: answer.status, body: await answer.text() }),
+      () => {
+        const error = { code: 'UNAVAILABLE', message: 'no node is well enough to answer' };
+        return { status: 503, body: JSON.stringify({ error }) };
+      },
+    );
+    response.writeHead(given.status, { ...HEADERS, 'Content-Type': 'application/json' });
+    response.end(given.body);
+  };
+
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
     const path = (request.url ?? '/').split('?', 1)[0] as string;
     const host = (request.headers.host ?? '').replace(/:\d+$/, '');
@@ -116,6 +135,11 @@ export function handlePage({ keeper, crowd, crowdState }: PageSource): PageServe
       } else {
         response.writeHead(405, { ...HEADERS, Allow: 'POST' }).end();
       }
+      return;
+    }
+    const isExplain = request.method === 'GET' && /^\/users\/[^/]+\/explain$/.test(path);
+    if (isExplain || (request.method === 'DELETE' && /^\/users\/[^/]+$/.test(path))) {
+      void ask(request, response);
       return;
     }
     if (request.method !== 'GET' && request.method !== 'HEAD') {

@@ -2,11 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Presence } from './presence.js';
 import { hasKey, type Access } from './access.js';
 import { PresenceError } from './errors.js';
-import { failureOf } from './http.js';
+import { evictByUrl, failureOf } from './http.js';
 import { failure, sendJson, type Answer } from './json.js';
 import { readPage } from './page-files.js';
 
-/** The live view of the cluster as a request handler: read-only, without cookies, behind a key. */
+/**
+ * The live view of the cluster as a request handler: without cookies, behind a key, and read-only
+ * unless the application lets it end users.
+ */
 
 /** Who may see the dashboard, and where it is. */
 export interface DashboardOptions {
@@ -14,6 +17,11 @@ export interface DashboardOptions {
   readonly access: Exclude<Access, 'closed'>;
   /** Where it is. Default `/dashboard`. */
   readonly path?: string;
+  /**
+   * Whoever may see it may also evict users and devices. With `access: 'open'` only its own page may,
+   * by the browser's word. Default false: it only shows.
+   */
+  readonly canEvict?: boolean;
 }
 
 /**
@@ -36,10 +44,10 @@ const HEADERS = {
 };
 
 export function createDashboard(
-  presence: Pick<Presence, 'fetchReports' | 'explain'>,
+  presence: Pick<Presence, 'fetchReports' | 'explain' | 'evict'>,
   options: DashboardOptions,
 ): Dashboard {
-  const { access, path = '/dashboard' } = options;
+  const { access, path = '/dashboard', canEvict = false } = options;
   if (!/^(\/[\w.-]+)+$/.test(path)) {
     throw new PresenceError(
       'INVALID_OPTION',
@@ -55,7 +63,7 @@ export function createDashboard(
     try {
       const body =
         below === '/cluster'
-          ? await presence.fetchReports()
+          ? { ...(await presence.fetchReports()), canEvict }
           : await presence.explain(decodeURIComponent(below.slice('/explain/'.length)));
       return { status: 200, body };
     } catch (error) {
@@ -63,9 +71,17 @@ export function createDashboard(
     }
   };
 
+  const end = async (request: IncomingMessage): Promise<Answer> => {
+    const refusal = refuseEviction(request, access);
+    return refusal ?? evictByUrl(presence, request.url ?? '', `${path}/users/`);
+  };
+
   const answer = (below: string, request: IncomingMessage, response: ServerResponse): void => {
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      response.setHeader('Allow', 'GET, HEAD');
+    const isEviction = canEvict && /^\/users\/[^/]+$/.test(below);
+    if (isEviction && request.method === 'DELETE') {
+      void end(request).then((given) => sendJson(response, given));
+    } else if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('Allow', isEviction ? 'DELETE' : 'GET, HEAD');
       sendJson(response, failure(405, 'METHOD_NOT_ALLOWED', 'only GET is allowed here'));
     } else if (below === '') {
       // The page names its files relative to the folder.
@@ -100,6 +116,19 @@ export function createDashboard(
     answer(asked.slice(path.length), request, response);
     return true;
   };
+}
+
+/** Without a key it is only the page itself that may: other pages could reach this machine, too. */
+function refuseEviction(
+  request: IncomingMessage,
+  access: DashboardOptions['access'],
+): Answer | undefined {
+  if (access !== 'open') {
+    if (hasKey(request, access.key)) return undefined;
+    return failure(401, 'UNAUTHORIZED', 'the API key is missing or wrong');
+  }
+  if (request.headers['sec-fetch-site'] === 'same-origin') return undefined;
+  return failure(403, 'FORBIDDEN', 'without an API key only the dashboard may end users');
 }
 
 function readFiles(): ReturnType<typeof readPage> {

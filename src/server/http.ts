@@ -49,7 +49,9 @@ export function createHttpApi(presence: Presence, options: HttpApiOptions): Http
         response.setHeader('WWW-Authenticate', 'Bearer realm="rollcall"');
         sendJson(response, refusal);
       } else {
-        const answer = isEviction ? evict(presence, request.url ?? '') : read(presence, path);
+        const answer = isEviction
+          ? evictByUrl(presence, request.url ?? '', '/api/users/')
+          : read(presence, path);
         void answer.then((given) => sendJson(response, given));
       }
     }
@@ -88,8 +90,12 @@ function refuse(request: IncomingMessage, { access }: HttpApiOptions): Answer | 
 
 const EVICT_PARAMETERS = ['deviceId', 'communityId', 'reason'] as const;
 
-/** `DELETE /api/users/:id`, with what it is limited to as query parameters. */
-async function evict(presence: Presence, url: string): Promise<Answer> {
+/** Ends the user whose id follows `before` in the path, with what it is limited to as query parameters. */
+export async function evictByUrl(
+  presence: Pick<Presence, 'evict'>,
+  url: string,
+  before: string,
+): Promise<Answer> {
   try {
     const { pathname, searchParams } = new URL(url, 'http://node');
     const target: { -readonly [K in (typeof EVICT_PARAMETERS)[number]]?: string } = {};
@@ -101,7 +107,7 @@ async function evict(presence: Presence, url: string): Promise<Answer> {
       }
       target[known] = value;
     }
-    const userId = decodeURIComponent(pathname.slice('/api/users/'.length));
+    const userId = decodeURIComponent(pathname.slice(before.length));
     return { status: 200, body: await presence.evict({ userId, ...target }) };
   } catch (error) {
     return failureOf(error);

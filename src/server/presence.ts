@@ -105,7 +105,7 @@ export interface Presence {
   /** The reports of all nodes, for a live view. Waits up to 700 ms for those that do not answer. */
   readonly fetchReports: () => Promise<ClusterReport>;
   /**
-   * A live view of the cluster for a browser, read-only, as a handler or middleware for the
+   * A live view of the cluster for a browser, read-only unless `canEvict`, as a handler or middleware for the
    * application's own HTTP server.
    *
    * @throws PresenceError with code INVALID_OPTION when an option is not what it should be.

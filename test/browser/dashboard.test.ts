@@ -1,8 +1,8 @@
-import { fileURLToPath } from 'node:url';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hasChromium, launchBrowser } from '../support/browser.js';
 import { TestClient } from '../support/client.js';
+import { accessibilityFaults } from '../support/demo-page.js';
 import { ServeProcess } from '../support/serve.js';
 
 describe('rollcall serve --dashboard', () => {
@@ -72,6 +72,10 @@ describe('rollcall serve --dashboard', () => {
       await page.getByLabel('User id').fill('zoe');
       await page.getByRole('button', { name: 'Explain' }).click();
       await page.getByText('zoe is not online to others.').waitFor();
+      await page.getByLabel('User id').fill('ada');
+      await page.getByRole('button', { name: 'Explain' }).click();
+      await page.getByText('ada is online in c.').waitFor();
+      expect(await page.getByRole('button', { name: /Evict/ }).count()).toBe(0);
       expect(await page.evaluate('localStorage.length + sessionStorage.length')).toBe(0);
       expect(await context.cookies()).toEqual([]);
       await page.reload();
@@ -81,6 +85,69 @@ describe('rollcall serve --dashboard', () => {
       ada.close();
     },
   );
+
+  describe('with --dashboard-evict', () => {
+    const started = async (...args: string[]): Promise<ServeProcess> => {
+      const flags = ['--dashboard', '--dashboard-evict', ...args];
+      return ServeProcess.start(flags);
+    };
+    const ask = (at: ServeProcess, path: string, headers: Record<string, string>) =>
+      at.get(`/dashboard/users/${path}`, { method: 'DELETE', headers });
+
+    it('lets whoever has the key end users, and without a key its own page only', async () => {
+      expect((await ask(node, 'ada', { Authorization: 'Bearer the-key' })).status).toBe(405);
+      const keyed = await started('--api-key', 'the-key');
+      const open = await started();
+      try {
+        expect(await ask(keyed, 'ada', {})).toMatchObject({ status: 401 });
+        const key = { Authorization: 'Bearer the-key' };
+        expect(await ask(keyed, 'ada', key)).toMatchObject({ status: 200, body: { devices: [] } });
+        expect(await ask(keyed, 'ada?what=1', key)).toMatchObject({ status: 400 });
+        expect((await fetch(`${keyed.url}/dashboard/users/ada`)).status).toBe(404);
+        for (const site of ['cross-site', 'same-site', 'none']) {
+          expect((await ask(open, 'ada', { 'Sec-Fetch-Site': site })).status).toBe(403);
+        }
+        expect((await ask(open, 'ada', {})).status).toBe(403);
+        expect((await ask(open, 'ada', { 'Sec-Fetch-Site': 'same-origin' })).status).toBe(200);
+      } finally {
+        await Promise.all([keyed.stop(), open.stop()]);
+      }
+    });
+
+    it('needs --dashboard', async () => {
+      const wrong = ServeProcess.spawn(['serve', '--auth', 'insecure', '--dashboard-evict']);
+      expect(await wrong.process.exited()).toBe(2);
+      expect(wrong.process.stderr).toMatch(/needs --dashboard/);
+    });
+
+    it.runIf(hasChromium)('asks before it ends somebody, and says what came of it', async () => {
+      const open = await started();
+      const context = await (browser as Browser).newContext({
+        viewport: { width: 390, height: 800 },
+      });
+      const ada = await TestClient.join(open.url, { userId: 'ada', communities: ['c'] });
+      const zoe = await TestClient.join(open.url, { userId: 'zoe', communities: ['c'] });
+      try {
+        await ada.sees('c', ['ada', 'zoe']);
+        const page = await context.newPage();
+        await page.goto(`${open.url}/dashboard`);
+        await page.getByLabel('User id').fill('ada');
+        await page.getByRole('button', { name: 'Explain' }).click();
+        await page.getByRole('button', { name: 'Evict ada everywhere …' }).click();
+        const dialog = page.getByRole('dialog', { name: 'End ada on every node?' });
+        await dialog.getByRole('button', { name: 'Evict ada' }).click();
+        await page.getByText('Ended 1 device, 1 connection.').waitFor();
+        await zoe.sees('c', ['zoe']);
+        expect(ada.socket.connected).toBe(false);
+        const width = await page.locator('html').evaluate((html) => html.scrollWidth);
+        expect(width).toBeLessThanOrEqual(390);
+      } finally {
+        for (const client of [ada, zoe]) client.close();
+        await context.close();
+        await open.stop();
+      }
+    });
+  });
 
   it.runIf(hasChromium)('needs no key on this machine under insecure, and passes axe', async () => {
     const open = await ServeProcess.start(['--dashboard']);
@@ -94,11 +161,7 @@ describe('rollcall serve --dashboard', () => {
       await page.getByRole('button', { name: 'Explain' }).click();
       await page.getByText('zoe is online in c.').waitFor();
       zoe.close();
-      await page.addScriptTag({ path: fileURLToPath(import.meta.resolve('axe-core')) });
-      const found = (await page.evaluate('axe.run()')) as {
-        violations: { id: string; nodes: { html: string }[] }[];
-      };
-      expect(found.violations.map(({ id, nodes }) => [id, nodes[0]?.html])).toEqual([]);
+      expect(await accessibilityFaults(page)).toEqual([]);
     } finally {
       await context.close();
       await open.stop();

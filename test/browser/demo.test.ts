@@ -1,58 +1,21 @@
-import { fileURLToPath } from 'node:url';
-import type { Browser, Locator, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { hasChromium, launchBrowser } from '../support/browser.js';
+import type { WebSocketRoute } from 'playwright-core';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { hasChromium } from '../support/browser.js';
 import { TestClient } from '../support/client.js';
-import { DemoProcess } from '../support/demo.js';
+import { accessibilityFaults, DemoPage } from '../support/demo-page.js';
 import { waitFor } from '../support/wait.js';
 
 describe.runIf(hasChromium)('the page of rollcall demo', () => {
-  let browser: Browser;
-  let demo: DemoProcess;
-  let page: Page;
-  const problems: string[] = [];
-
-  beforeAll(async () => {
-    browser = await launchBrowser();
-  });
-  afterAll(() => browser?.close());
-
-  beforeEach(async () => {
-    demo = await DemoProcess.start();
-    problems.length = 0;
-    page = await browser.newPage({ viewport: { width: 1280, height: 1000 } });
-    page.on('pageerror', (error) => problems.push(error.message));
-    await page.goto(demo.url);
-    // The three browsers have opened, one after the other, and rollcall shows everybody everywhere.
-    for (const name of ['A', 'B', 'C']) await shows(rollcall(name), 'ada ben cleo');
-  });
-  afterEach(async () => {
-    await page?.close();
-    await demo?.stop();
-    expect(problems).toEqual([]);
-  });
-
-  const column = (node: string): Locator => page.getByRole('region', { name: `Node ${node}` });
-  const rollcall = (node: string): Locator =>
-    column(node).getByLabel(`rollcall on node ${node}`).getByRole('listitem');
-  const button = (node: string, name: string): Locator =>
-    column(node).getByRole('button', { name });
+  const at = new DemoPage();
+  const column = (node: string) => at.column(node);
+  const button = (node: string, name: string) => at.button(node, name);
+  const shows = (node: string, userIds: string) => at.shows(node, userIds);
   /** Those that the map shows wrongly, and how. */
   const faults = async (node: string): Promise<string> =>
     (await column(node).locator('.fault').allInnerTexts())
       .map((text) => text.replace(/\s+/g, ' ').trim())
       .join(', ');
 
-  async function shows(list: Locator, userIds: string): Promise<void> {
-    let seen: (string | null)[] = [];
-    await waitFor(
-      async () => {
-        seen = await list.evaluateAll((rows) => rows.map((row) => row.getAttribute('data-user')));
-        return seen.join(' ') === userIds;
-      },
-      () => `the list to show ${userIds}; it shows ${seen.join(' ')}`,
-    );
-  }
   const becomes = (node: string, user: string, text: string): Promise<void> =>
     column(node).locator(`.cure [data-user="${user}"]`, { hasText: text }).waitFor();
 
@@ -75,8 +38,8 @@ describe.runIf(hasChromium)('the page of rollcall demo', () => {
     // Typing ends by itself.
     await becomes('B', 'ada', 'busy');
     await column('A').getByLabel('Status').selectOption('invisible');
-    await shows(rollcall('B'), 'ben cleo');
-    await shows(rollcall('A'), 'ada ben cleo');
+    await shows('B', 'ben cleo');
+    await shows('A', 'ada ben cleo');
   });
 
   it('keeps somebody online while one of two devices is there; the map does not', async () => {
@@ -88,17 +51,17 @@ describe.runIf(hasChromium)('the page of rollcall demo', () => {
       async () => (await faults('A')) === 'A Ada (you) missing',
       'the map of A to lose Ada, whose laptop is there',
     );
-    await shows(rollcall('C'), 'ada ben cleo');
+    await shows('C', 'ada ben cleo');
     // The other way round: the phone remains.
     await button('A', '+ Phone on node B').click();
     await becomes('C', 'ada', '2 devices');
     await button('A', 'Close the laptop').click();
     await becomes('C', 'ada', '1 device');
     await button('A', 'Leave').click();
-    await shows(rollcall('C'), 'ben cleo');
+    await shows('C', 'ben cleo');
     await button('A', 'Join on node A').click();
-    await shows(rollcall('C'), 'ada ben cleo');
-    await shows(rollcall('A'), 'ada ben cleo');
+    await shows('C', 'ada ben cleo');
+    await shows('A', 'ada ben cleo');
   });
 
   it('does not tell a reload; the map does', async () => {
@@ -116,8 +79,8 @@ describe.runIf(hasChromium)('the page of rollcall demo', () => {
   it('drops the users of a killed node and has them back after its restart; the map keeps a ghost', async () => {
     await button('B', 'Kill node B').click();
     await column('B').getByText('disconnected, last list stays').waitFor();
-    await shows(rollcall('A'), 'ada cleo');
-    await shows(rollcall('C'), 'ada cleo');
+    await shows('A', 'ada cleo');
+    await shows('C', 'ada cleo');
     await waitFor(
       async () => (await faults('A')) === 'B Ben still shown',
       'the map of A to keep the ghost of Ben',
@@ -125,14 +88,14 @@ describe.runIf(hasChromium)('the page of rollcall demo', () => {
     // Those on the other nodes did not notice anything else.
     await column('A').getByText('live, complete: yes').waitFor();
     await button('B', 'Start node B').click();
-    for (const name of ['A', 'B', 'C']) await shows(rollcall(name), 'ada ben cleo');
+    for (const name of ['A', 'B', 'C']) await shows(name, 'ada ben cleo');
     await column('B').getByText('live, complete: yes').waitFor();
   });
 
   describe('for somebody who looks on', () => {
     let zoe: TestClient;
     beforeEach(async () => {
-      const node = (await demo.nodes()).find(({ name }) => name === 'C');
+      const node = (await at.demo.nodes()).find(({ name }) => name === 'C');
       zoe = await TestClient.join(node?.url as string, { userId: 'zoe', communities: ['team'] });
       await zoe.sees('team', ['ada', 'ben', 'cleo', 'zoe']);
     });
@@ -144,8 +107,8 @@ describe.runIf(hasChromium)('the page of rollcall demo', () => {
       const before = devicesOf('ada');
       expect(before).toHaveLength(1);
       const edges = zoe.model.told.length;
-      await page.reload();
-      for (const name of ['A', 'B', 'C']) await shows(rollcall(name), 'ada ben cleo zoe');
+      await at.page.reload();
+      for (const name of ['A', 'B', 'C']) await shows(name, 'ada ben cleo zoe');
       await column('A').getByLabel('Status').selectOption('busy');
       await waitFor(
         () => zoe.model.rosters.get('team')?.get('ada')?.status === 'busy',
@@ -167,11 +130,11 @@ describe.runIf(hasChromium)('the page of rollcall demo', () => {
     });
 
     it('a duplicated tab is a device of its own', async () => {
-      await page.evaluate('sessionStorage.setItem("copied", "yes")');
+      await at.page.evaluate('sessionStorage.setItem("copied", "yes")');
       const [before] = devicesOf('ada');
       const [copy] = await Promise.all([
-        page.waitForEvent('popup'),
-        page.evaluate('void window.open(location.href)'),
+        at.page.waitForEvent('popup'),
+        at.page.evaluate('void window.open(location.href)'),
       ]);
       // The browser has copied what the tab remembers, its device among it.
       expect(await copy.evaluate('sessionStorage.getItem("copied")')).toBe('yes');
@@ -180,51 +143,135 @@ describe.runIf(hasChromium)('the page of rollcall demo', () => {
       await copy.close();
       await waitFor(() => devicesOf('ada').length === 1, 'the second device to go');
       expect(devicesOf('ada')).toEqual([before]);
-      await shows(rollcall('A'), 'ada ben cleo zoe');
+      await shows('A', 'ada ben cleo zoe');
     });
   });
 
   it('lets one user be in two columns', async () => {
     await button('C', 'Leave').click();
-    await shows(rollcall('A'), 'ada ben');
+    await shows('A', 'ada ben');
     await column('C').getByLabel('Name').fill('Ada');
     await column('C').getByLabel('Name').press('Enter');
     await becomes('B', 'ada', '2 devices');
-    await shows(rollcall('C'), 'ada ben');
+    await shows('C', 'ada ben');
+  });
+
+  it('shows two browsers on two nodes each other', async () => {
+    await at.elsewhere({}, async (other) => {
+      const there = other.getByRole('region', { name: 'Node C' });
+      await there.getByText('live, complete: yes').waitFor();
+      await there.getByRole('button', { name: 'Leave' }).click();
+      await there.getByLabel('Name').fill('Dora');
+      await there.getByLabel('Name').press('Enter');
+      await shows('A', 'ada ben cleo dora');
+      await there.locator('[data-user="ada"]', { hasText: 'active' }).first().waitFor();
+      await column('A').getByLabel('Status').selectOption('busy');
+      await there.locator('.cure [data-user="ada"]', { hasText: 'busy' }).waitFor();
+      await there.getByLabel('Board').selectOption('Roadmap');
+      await becomes('A', 'dora', 'Roadmap');
+    });
+    // The other browser was closed without a word.
+    await shows('A', 'ada ben cleo');
+  });
+
+  it('keeps the last list while the network is gone, and is whole again when it is back', async () => {
+    // Chromium's own switch lets connections to this machine through.
+    let isOffline = false;
+    const connections = new Set<WebSocketRoute>();
+    await at.page.routeWebSocket(/socket\.io/, async (connection) => {
+      if (isOffline) return connection.close();
+      connections.add(connection);
+      connection.connectToServer();
+    });
+    await at.page.reload();
+    const node = (await at.demo.nodes()).find(({ name }) => name === 'C');
+    const zoe = await TestClient.join(node?.url as string, {
+      userId: 'zoe',
+      communities: ['team'],
+    });
+    try {
+      await shows('A', 'ada ben cleo zoe');
+      isOffline = true;
+      for (const connection of connections) await connection.close();
+      await column('A').getByText('disconnected, last list stays').waitFor();
+      // The linger is over; the page could not come back meanwhile, and does not forget anybody.
+      await zoe.sees('team', ['zoe']);
+      await column('A').getByText('disconnected, last list stays').waitFor();
+      await shows('A', 'ada ben cleo zoe');
+      isOffline = false;
+      await column('A').getByText('live, complete: yes').waitFor();
+      await zoe.sees('team', ['ada', 'ben', 'cleo', 'zoe']);
+      for (const name of ['A', 'B', 'C']) await shows(name, 'ada ben cleo zoe');
+    } finally {
+      zoe.close();
+    }
+  });
+
+  it('explains and evicts, by keyboard alone, and whoever was evicted may come back', async () => {
+    const { keyboard } = at.page;
+    const press = async (name: string): Promise<void> => {
+      await at.page.getByRole('button', { name, exact: true }).press('Enter');
+    };
+    const dialog = at.page.getByRole('dialog', { name: 'End ada on every node?' });
+    await at.page.getByLabel('User id').press('Tab');
+    await at.page.getByLabel('User id').fill('ada');
+    await at.page.getByLabel('User id').press('Enter');
+    await at.page.getByText('ada is online in').waitFor();
+    // No is what Enter and Escape say first.
+    await press('Evict ada everywhere …');
+    await dialog.waitFor();
+    await keyboard.press('Escape');
+    await dialog.waitFor({ state: 'detached' });
+    await press('Evict ada everywhere …');
+    await keyboard.press('Enter');
+    await dialog.waitFor({ state: 'detached' });
+    await shows('B', 'ada ben cleo');
+    await press('Evict ada everywhere …');
+    await keyboard.press('Tab');
+    await keyboard.press('Enter');
+    await at.page.getByText('Ended 1 device, 1 connection.').waitFor();
+    await at.page.getByText('ada is not online to others.').waitFor();
+    expect(await at.page.locator(':focus').getAttribute('maxlength')).toBe('128');
+    await shows('B', 'ben cleo');
+    await column('A').getByText('evicted; reload to come back').waitFor();
+    await button('A', 'Reload').click();
+    await shows('B', 'ada ben cleo');
+    await column('A').getByText('live, complete: yes').waitFor();
+    // One device of two.
+    await button('A', '+ Phone on node B').click();
+    await becomes('C', 'ada', '2 devices');
+    await at.page.getByLabel('User id').press('Enter');
+    await at.page
+      .getByRole('button', { name: /^Evict (?!ada)/ })
+      .nth(1)
+      .click();
+    await at.page.getByRole('dialog').getByRole('button', { name: 'Evict' }).click();
+    await at.page.getByText('Ended 1 device, 1 connection.').waitFor();
+    await becomes('C', 'ada', '1 device');
   });
 
   it.each(['light', 'dark'] as const)(
     'has no accessibility faults that axe finds, %s',
     async (colorScheme) => {
-      const context = await browser.newContext({ colorScheme, bypassCSP: true });
-      try {
-        const other = await context.newPage();
-        await other.goto(demo.url);
-        await other.getByText('2 wrong').waitFor();
-        await other.getByRole('button', { name: 'Leave' }).last().click();
-        await other.addScriptTag({ path: fileURLToPath(import.meta.resolve('axe-core')) });
-        const found = (await other.evaluate('axe.run()')) as {
-          violations: { id: string; nodes: { html: string; failureSummary: string }[] }[];
-        };
-        expect(
-          found.violations.flatMap(({ id, nodes }) =>
-            nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`),
-          ),
-        ).toEqual([]);
-      } finally {
-        await context.close();
-      }
+      await at.elsewhere({ colorScheme, bypassCSP: true }, async (page) => {
+        await page.getByText('2 wrong').waitFor();
+        await page.getByRole('button', { name: 'Leave' }).last().click();
+        await page.getByLabel('User id').fill('ada');
+        await page.getByRole('button', { name: 'Explain' }).click();
+        await page.getByRole('button', { name: 'Evict ada everywhere' }).waitFor();
+        expect(await accessibilityFaults(page)).toEqual([]);
+      });
     },
   );
 
   it('shows one column at a time on a phone, without sideways scrolling', async () => {
-    await page.setViewportSize({ width: 390, height: 800 });
+    await at.page.setViewportSize({ width: 390, height: 800 });
     expect(await column('A').isVisible()).toBe(true);
     expect(await column('C').isVisible()).toBe(false);
-    await page.getByRole('navigation').getByRole('button', { name: 'Node C' }).click();
+    await at.page.getByRole('navigation').getByRole('button', { name: 'Node C' }).click();
     await column('C').waitFor();
     expect(await column('A').isVisible()).toBe(false);
-    const width = await page.locator('html').evaluate((html) => html.scrollWidth);
+    const width = await at.page.locator('html').evaluate((html) => html.scrollWidth);
     expect(width).toBeLessThanOrEqual(390);
   });
 });

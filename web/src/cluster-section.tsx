@@ -1,8 +1,15 @@
 import { useEffect, useState, type ReactNode } from 'react';
 import { command, useCluster, useLive, type ClusterNode } from './cluster.js';
 import { NodeCards } from './live/node-cards.js';
+import { askNode, evictionPath, type Operator } from './live/operator.js';
+import { WhyOnline } from './live/why-online.js';
 import { STEP_MS, Timeline, type Lane } from './timeline.js';
 import { TIMELINE_SECONDS, TimelineChart } from './timeline-chart.js';
+
+const OPERATOR: Operator = {
+  explain: (userId) => askNode(`/users/${encodeURIComponent(userId)}/explain`),
+  evict: (...target) => askNode(`/users/${evictionPath(...target)}`, { method: 'DELETE' }),
+};
 
 /** The cluster behind the columns, live, and what one can do to it. */
 export function ClusterSection(): ReactNode {
@@ -70,6 +77,7 @@ export function ClusterSection(): ReactNode {
           };
         }}
       />
+      <WhyOnline operator={OPERATOR} hint="such as ada" />
     </section>
   );
 }

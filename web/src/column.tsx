@@ -96,7 +96,7 @@ export function Column(props: ColumnProps): ReactNode {
                 >
                   Leave
                 </button>
-                {laptop === undefined ? null : <Connection />}
+                {laptop === undefined ? null : <Connection device={laptop} />}
               </div>
             </>
           ) : (
@@ -159,7 +159,11 @@ function NodeHead({ node, heading }: { node: ClusterNode; heading: string }): Re
 function ReloadButton({ device }: { device: Device | undefined }): ReactNode {
   const isConnected = usePresenceStatus().state === 'live';
   return (
-    <button type="button" disabled={!isConnected} onClick={() => device?.reload()}>
+    <button
+      type="button"
+      disabled={!isConnected && device?.isEnded !== true}
+      onClick={() => device?.reload()}
+    >
       Reload
     </button>
   );

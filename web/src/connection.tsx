@@ -1,9 +1,9 @@
 import type { ReactNode } from 'react';
 import { usePresence, usePresenceStatus } from '../../src/react/index.js';
-import { COMMUNITY } from './device.js';
+import { COMMUNITY, type Device } from './device.js';
 
 /** How this browser stands with its node, in words. */
-export function Connection(): ReactNode {
+export function Connection({ device }: { device: Device }): ReactNode {
   const { state: connection } = usePresenceStatus();
   const [state, complete, error] = usePresence(
     COMMUNITY,
@@ -16,7 +16,11 @@ export function Connection(): ReactNode {
     case 'stale':
       return (
         <span className="state warn">
-          {connection === 'live' ? 'catching up …' : 'disconnected, last list stays'}
+          {connection === 'live'
+            ? 'catching up …'
+            : device.isEnded
+              ? 'evicted; reload to come back'
+              : 'disconnected, last list stays'}
         </span>
       );
     case 'syncing':

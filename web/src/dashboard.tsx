@@ -3,7 +3,8 @@ import { createRoot } from 'react-dom/client';
 import type { ClusterReport } from '../../src/core/index.js';
 import { History, type LiveNode } from './live/history.js';
 import { NodeCards } from './live/node-cards.js';
-import { WhyOnline, type Explained } from './live/why-online.js';
+import { askNode, evictionPath, type Operator } from './live/operator.js';
+import { WhyOnline } from './live/why-online.js';
 
 /** The live view of a real deployment: asks the node that serves it once a second, and shows. */
 
@@ -12,30 +13,37 @@ const POLL_MS = 1000;
 type Shown =
   | { readonly kind: 'asking' }
   | { readonly kind: 'login'; readonly refused: boolean }
-  | { readonly kind: 'cluster'; readonly nodes: readonly LiveNode[]; readonly complete: boolean };
+  | {
+      readonly kind: 'cluster';
+      readonly nodes: readonly LiveNode[];
+      readonly complete: boolean;
+      readonly canEvict: boolean;
+    };
 
-type Answer = ClusterReport | 'unauthorized' | 'unreachable';
+type Answer = (ClusterReport & { readonly canEvict: boolean }) | 'unauthorized' | 'unreachable';
+
+function headersOf(key: string | undefined): Record<string, string> {
+  return key === undefined ? {} : { Authorization: `Bearer ${key}` };
+}
 
 async function ask(key: string | undefined, signal: AbortSignal): Promise<Answer> {
   try {
-    const headers = key === undefined ? {} : { Authorization: `Bearer ${key}` };
-    const response = await fetch('./cluster', { headers, signal });
+    const response = await fetch('./cluster', { headers: headersOf(key), signal });
     if (response.status === 401) return 'unauthorized';
-    return response.ok ? ((await response.json()) as ClusterReport) : 'unreachable';
+    return response.ok ? ((await response.json()) as Answer) : 'unreachable';
   } catch {
     return 'unreachable';
   }
 }
 
-async function explain(key: string | undefined, userId: string): Promise<Explained> {
-  try {
-    const headers = key === undefined ? {} : { Authorization: `Bearer ${key}` };
-    const response = await fetch(`./explain/${encodeURIComponent(userId)}`, { headers });
-    const body = (await response.json()) as { error?: { message: string } };
-    return body.error === undefined ? (body as Exclude<Explained, string>) : body.error.message;
-  } catch {
-    return 'The node that serves this page cannot be reached.';
-  }
+function operatorWith(key: string | undefined, canEvict: boolean): Operator {
+  const headers = headersOf(key);
+  return {
+    explain: (userId) => askNode(`./explain/${encodeURIComponent(userId)}`, { headers }),
+    evict: canEvict
+      ? (...target) => askNode(`./users/${evictionPath(...target)}`, { method: 'DELETE', headers })
+      : undefined,
+  };
 }
 
 function Dashboard(): ReactNode {
@@ -59,7 +67,8 @@ function Dashboard(): ReactNode {
       if (answer !== 'unreachable') {
         const reports = answer.nodes.map((report) => ({ report, ageMs: 0 }));
         const nodes = history.current.add(reports, performance.now());
-        setShown({ kind: 'cluster', nodes, complete: answer.complete });
+        const { complete, canEvict } = answer;
+        setShown({ kind: 'cluster', nodes, complete, canEvict });
       }
       timer = setTimeout(() => void poll(), POLL_MS);
     };
@@ -89,7 +98,7 @@ function Dashboard(): ReactNode {
           <Totals nodes={shown.nodes} complete={shown.complete} />
           <h2 className="sub">Nodes</h2>
           <NodeCards nodes={shown.nodes} />
-          <WhyOnline ask={(userId) => explain(key, userId)} />
+          <WhyOnline operator={operatorWith(key, shown.canEvict)} />
         </main>
       ) : null}
     </>

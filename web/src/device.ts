@@ -65,9 +65,15 @@ export class Device {
     ]);
   }
 
+  /** The server has ended the connection, and the device does not come back by itself. */
+  get isEnded(): boolean {
+    return this.#sockets.some((socket) => !socket.active);
+  }
+
   /** What a page reload is to the server: the connection breaks, and the same device comes back. */
   reload(): void {
-    this.#manager.engine.close();
+    if (this.isEnded) for (const each of this.#sockets) each.connect();
+    else this.#manager.engine.close();
   }
 
   close(): void {

@@ -1,16 +1,42 @@
-import { useState, type ReactNode, type SubmitEvent } from 'react';
-import type { DeviceExplanation, UserExplanation } from '../../../src/core/index.js';
+import { useRef, useState, type ReactNode, type SubmitEvent } from 'react';
+import type { DeviceExplanation, Eviction, UserExplanation } from '../../../src/core/index.js';
+import { ConfirmDialog } from './confirm-dialog.js';
+import type { Operator } from './operator.js';
 
-/** What came of a question: an explanation, or why there is none. */
-export type Explained = UserExplanation | string;
+type Explained = UserExplanation | string;
 
-/** Why is this user online: asked of every node. */
-export function WhyOnline({ ask }: { ask: (userId: string) => Promise<Explained> }): ReactNode {
+/** Somebody, or one device of theirs, who is about to be ended. */
+interface Target {
+  readonly userId: string;
+  readonly deviceId?: string;
+}
+
+interface WhyOnlineProps {
+  readonly operator: Operator;
+  /** What to enter, for example. */
+  readonly hint?: string;
+}
+
+/** Why is this user online: asked of every node. And an end to it, where the operator may. */
+export function WhyOnline({ operator, hint }: WhyOnlineProps): ReactNode {
+  const { explain, evict } = operator;
   const [userId, setUserId] = useState('');
   const [explained, setExplained] = useState<Explained>();
+  const [ended, setEnded] = useState<string>();
+  const [target, setTarget] = useState<Target>();
+  const field = useRef<HTMLInputElement>(null);
   const submit = (event: SubmitEvent): void => {
     event.preventDefault();
-    void ask(userId).then(setExplained);
+    setEnded(undefined);
+    void explain(userId).then(setExplained);
+  };
+  const end = async ({ userId, deviceId }: Target): Promise<void> => {
+    const eviction = await evict?.(userId, deviceId);
+    if (eviction === undefined) return;
+    setEnded(typeof eviction === 'string' ? eviction : describe(eviction));
+    setExplained(await explain(userId));
+    // The button that was pressed may be gone.
+    field.current?.focus();
   };
   return (
     <section className="why" aria-labelledby="why-heading">
@@ -21,20 +47,54 @@ export function WhyOnline({ ask }: { ask: (userId: string) => Promise<Explained>
         <label>
           User id{' '}
           <input
+            ref={field}
             required
             maxLength={128}
+            placeholder={hint}
             value={userId}
             onChange={(event) => setUserId(event.target.value)}
           />
         </label>
         <button type="submit">Explain</button>
       </form>
-      <div role="status">{explained === undefined ? null : <Answer explained={explained} />}</div>
+      <div role="status">
+        {ended === undefined ? null : <p>{ended}</p>}
+        {explained === undefined ? null : (
+          <Answer explained={explained} onEvict={evict === undefined ? undefined : setTarget} />
+        )}
+      </div>
+      {target === undefined ? null : (
+        <ConfirmDialog
+          question={`End ${nameOf(target)} on every node?`}
+          consequence="The connection is closed. This is no ban: whoever is let in again is there again."
+          action={`Evict ${nameOf(target)}`}
+          onClose={(isConfirmed) => {
+            setTarget(undefined);
+            if (isConfirmed) void end(target);
+          }}
+        />
+      )}
     </section>
   );
 }
 
-function Answer({ explained }: { explained: Explained }): ReactNode {
+function nameOf({ userId, deviceId }: Target): string {
+  return deviceId === undefined ? userId : `${deviceId} of ${userId}`;
+}
+
+function describe({ devices, sockets, complete }: Eviction): string {
+  // A device is in several communities.
+  const count = new Set(devices.map(({ deviceId }) => deviceId)).size;
+  const what = `Ended ${count} device${count === 1 ? '' : 's'}, ${sockets} connection${sockets === 1 ? '' : 's'}.`;
+  return complete ? what : `${what} Not every node has answered: try again.`;
+}
+
+interface AnswerProps {
+  readonly explained: Explained;
+  readonly onEvict: ((target: Target) => void) | undefined;
+}
+
+function Answer({ explained, onEvict }: AnswerProps): ReactNode {
   if (typeof explained === 'string') return <p className="bad">{explained}</p>;
   const { userId, devices, complete } = explained;
   const seenIn = new Set(devices.filter((one) => one.isSeen).map((one) => one.communityId));
@@ -45,12 +105,18 @@ function Answer({ explained }: { explained: Explained }): ReactNode {
         {seenIn.size === 0 ? 'is not online to others.' : `is online in ${[...seenIn].join(', ')}.`}
         {complete ? null : ' This may not be all: not every node has answered.'}
       </p>
+      {devices.length === 0 || onEvict === undefined ? null : (
+        <button type="button" className="danger" onClick={() => onEvict({ userId })}>
+          Evict {userId} everywhere …
+        </button>
+      )}
       {devices.length === 0 ? null : (
         <ul className="nodes">
           {devices.map((device) => (
             <DeviceCard
               key={`${device.communityId}/${device.deviceId}/${device.nodeId}`}
               device={device}
+              onEvict={onEvict && (({ deviceId }) => onEvict({ userId, deviceId }))}
             />
           ))}
         </ul>
@@ -61,7 +127,12 @@ function Answer({ explained }: { explained: Explained }): ReactNode {
 
 const time = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
 
-function DeviceCard({ device }: { device: DeviceExplanation }): ReactNode {
+interface DeviceCardProps {
+  readonly device: DeviceExplanation;
+  readonly onEvict: ((device: DeviceExplanation) => void) | undefined;
+}
+
+function DeviceCard({ device, onEvict }: DeviceCardProps): ReactNode {
   const { deviceId, communityId, nodeName, nodeId, nodeState, source, isSeen, status } = device;
   const { isHidden, connectedAt, provenMs, endsWhen } = device;
   const rows = [
@@ -88,6 +159,11 @@ function DeviceCard({ device }: { device: DeviceExplanation }): ReactNode {
           </div>
         ))}
       </dl>
+      {onEvict === undefined ? null : (
+        <button type="button" className="danger" onClick={() => onEvict(device)}>
+          Evict {deviceId} …
+        </button>
+      )}
     </li>
   );
 }
