@@ -1,4 +1,4 @@
-import { kindOf, type Emitter } from './link.js';
+import { kindOf, OWN_CONNECTION, type Emitter } from './link.js';
 
 /**
  * What the transport needs of a Redis client, over node-redis (4 and later) and ioredis (5 and later),
@@ -210,8 +210,8 @@ function ioRedisLink(client: IoRedis): ChannelLink {
     },
     start: (onMessage, onChange) => {
       subscriber = isSharded
-        ? client.duplicate([], { shardedSubscribers: true })
-        : client.duplicate();
+        ? client.duplicate([], { ...OWN_CONNECTION, shardedSubscribers: true })
+        : client.duplicate(OWN_CONNECTION);
       subscriber.on(
         isSharded ? 'smessageBuffer' : 'messageBuffer',
         (channel: Buffer, frame: Buffer) => onMessage(channel.toString(), frame),

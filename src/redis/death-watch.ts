@@ -78,7 +78,8 @@ export class DeathWatch {
           this.#lose();
           if (this.#closed) return;
           const reason = error instanceof Error ? error.message : String(error);
-          if (/^NOPERM|unknown/i.test(reason)) this.#host.onFault(reason);
+          const isRefused = error instanceof TypeError || /^(NOPERM|ERR)/.test(reason);
+          if (isRefused) this.#host.onFault(reason);
           this.#again(REOPEN_MS);
         },
       );

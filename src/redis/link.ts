@@ -48,6 +48,9 @@ interface NodeRedis extends Emitter {
   unsubscribe(channel: string): Promise<unknown>;
 }
 
+/** ioredis options of a connection of ours, however the application's own is set up. */
+export const OWN_CONNECTION = { lazyConnect: false, autoResubscribe: true };
+
 interface EvalOptions {
   keys: string[];
   arguments: string[];
@@ -56,7 +59,9 @@ interface EvalOptions {
 /** ioredis: `Redis` or `Cluster`. */
 interface IoRedis extends Emitter {
   readonly status: string;
-  duplicate(): IoRedis;
+  /** Of a Cluster client only. */
+  readonly nodes?: unknown;
+  duplicate(...args: unknown[]): IoRedis;
   disconnect(): void;
   evalsha(sha: string, keyCount: number, ...rest: string[]): Promise<unknown>;
   eval(source: string, keyCount: number, ...rest: string[]): Promise<unknown>;
@@ -179,7 +184,10 @@ function ioRedisLink(client: IoRedis): RedisLink {
       return client.status === 'ready';
     },
     start: (onState) => {
-      subscriber = client.duplicate();
+      subscriber =
+        client.nodes === undefined
+          ? client.duplicate(OWN_CONNECTION)
+          : client.duplicate([], OWN_CONNECTION);
       subscriber.on('message', onMessage);
       unfollow = follow([client, subscriber], isReady, onState);
     },

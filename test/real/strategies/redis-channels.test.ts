@@ -243,6 +243,29 @@ describe.runIf(hasRedis)('over channels of Redis', () => {
     expect(a.warnings[0]).toMatch(/transport-failed.*pubsub/i);
   });
 
+  it('the client may be set up in any way', async () => {
+    const lazy = new Redis(redis.url, {
+      lazyConnect: true,
+      autoResubscribe: false,
+      enableOfflineQueue: false,
+      keyPrefix: 'app:',
+    });
+    ends.push(() => lazy.disconnect());
+    await lazy.connect();
+    const strict = createClient({ url: redis.url, disableOfflineQueue: true, RESP: 2 });
+    strict.on('error', () => {});
+    await strict.connect();
+    ends.push(() => strict.destroy());
+    const [a, b] = [await node({}, lazy), await node({}, strict)];
+    const alice = await enter(a, 'alice', C);
+    const bob = await enter(b, 'bob', C);
+    await alice.sees(C, ['alice', 'bob']);
+    await redis.command('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await enter(a, 'carol', C);
+    await enter(b, 'dave', C);
+    for (const each of [alice, bob]) await each.sees(C, ['alice', 'bob', 'carol', 'dave']);
+  });
+
   it('clusters of another name, and of another prefix, are apart', async () => {
     const a = await node();
     const b = await node({ cluster: 'other-{x}' });
@@ -295,10 +318,10 @@ describe.runIf(hasRedis)('over channels of Redis', () => {
     const bob = await enter(b, 'bob', C);
     await alice.sees(C, ['alice', 'bob']);
     await sentinel.master.kill();
-    for (const { presence } of [a, b]) await waitFor(() => presence.isDegraded(), 'cut off');
-    await enter(a, 'while-away', C);
-    for (const { presence } of [a, b]) await waitFor(() => !presence.isDegraded(), 'healed');
-    for (const client of [alice, bob]) await client.sees(C, ['alice', 'bob', 'while-away']);
+    await enter(a, 'meanwhile', C);
+    await enter(b, 'too', C);
+    for (const client of [alice, bob]) await client.sees(C, ['alice', 'bob', 'meanwhile', 'too']);
+    for (const { presence } of [a, b]) await waitFor(() => !presence.isDegraded(), 'all well');
     for (const { warnings } of [a, b]) expect(warnings.join()).not.toContain('node-down');
     for (const { model } of [alice, bob]) expect(model.count('userOffline')).toBe(0);
   });
