@@ -1,6 +1,7 @@
 import type { ClusterReport, NodeReport } from '../server/index.js';
 import { callApi, type ApiOptions } from './api-client.js';
 import { FaultError } from './errors.js';
+import { Screen } from './screen.js';
 
 /** The cluster in a terminal: refreshed in place, or plain text, one block after the other, elsewhere. */
 
@@ -14,10 +15,9 @@ interface Moment {
   readonly report: ClusterReport;
 }
 
-const CLEAR = '\u001b[H\u001b[J';
-
 export async function top(options: TopOptions): Promise<void> {
-  const { isTTY } = process.stdout;
+  // Opened by the first answer: a wrong address is said on the shell's own screen.
+  let screen: Screen | undefined;
   let before: Moment | undefined;
   let text = '';
   for (;;) {
@@ -28,13 +28,19 @@ export async function top(options: TopOptions): Promise<void> {
       before = now;
     } catch (error) {
       // A view that runs goes on through a restart; one that never saw the cluster is wrong usage.
-      if (before === undefined || !(error instanceof FaultError)) throw error;
+      if (before === undefined || !(error instanceof FaultError)) {
+        screen?.close();
+        throw error;
+      }
       text = `${error.message}\n`;
     }
-    process.stdout.write(isTTY && options.once !== true ? CLEAR + text : text);
+    const isLive = process.stdout.isTTY && options.once !== true;
+    if (isLive) screen ??= new Screen(process.stdout);
+    if (screen === undefined) process.stdout.write(text);
+    else screen.draw(text);
     if (options.once === true) return;
     await new Promise((resolve) => setTimeout(resolve, options.intervalMs));
-    if (!isTTY) process.stdout.write('\n');
+    if (screen === undefined) process.stdout.write('\n');
   }
 }
 
