@@ -1,12 +1,15 @@
 // npm run bench: the numbers of docs/performance.md, as ratios within one run. Ends with code 1 where
 // a number is worse than its floor; that a goal is missed is only said.
 import { cpus, loadavg } from 'node:os';
+import { clientFrame } from './client-frame.mjs';
 import { fanOut } from './fan-out.mjs';
 import { pause, quantile, startRedis, waitFor, Worker } from './workers.mjs';
 
 const TIMINGS = { heartbeatMs: 500, downAfterMs: 3000, lingerMs: 1000 };
 /** The flush window, which the event may take longer. */
 const FLUSH_MS = 25;
+/** A frame at 60 Hz. */
+const FRAME_MS = 16.7;
 /** The median of so many runs counts; the worst is told, too. */
 const SLICE_RUNS = 5;
 const rows = [];
@@ -183,6 +186,12 @@ if (only === undefined || only === 'lists') {
 }
 if (only === undefined || only === 'slices') await slices(10_000);
 if (only === undefined || only === 'latency') await latency();
+if (only === undefined || only === 'client') {
+  const { events, diff } = await clientFrame();
+  const what = 'a client takes a diff of 1,000 users into a list of 10,000';
+  report(`${what}, an event for each`, events, 'ms', FRAME_MS, 3 * FRAME_MS);
+  report(`${what}, in one message`, diff, 'ms', FRAME_MS, 3 * FRAME_MS);
+}
 const fanned = only === undefined || only === 'fanout' ? await fanOut(redis, TIMINGS) : [];
 
 console.log(`${cpus().length} cores, Node ${process.version}, load ${loadavg()[0].toFixed(1)}\n`);
