@@ -7,10 +7,10 @@ const SLOTS = 16_384;
 
 /** A Redis Cluster of three masters, of the test's own. */
 export class TestRedisCluster {
-  readonly #masters: readonly TestRedis[];
+  readonly masters: readonly TestRedis[];
 
   private constructor(masters: readonly TestRedis[]) {
-    this.#masters = masters;
+    this.masters = masters;
   }
 
   static async start(): Promise<TestRedisCluster> {
@@ -35,7 +35,7 @@ export class TestRedisCluster {
 
   async #join(): Promise<void> {
     const clients = await Promise.all(
-      this.#masters.map(async ({ url }) => {
+      this.masters.map(async ({ url }) => {
         const client = createClient({ url });
         client.on('error', () => {});
         await client.connect();
@@ -50,9 +50,9 @@ export class TestRedisCluster {
       await ask(i, 'CLUSTER', 'ADDSLOTSRANGE', String(first), String(last));
       await ask(i, 'CLUSTER', 'SET-CONFIG-EPOCH', String(i + 1));
     }
-    const bus = this.#masters[0]!.args[3] as string;
+    const bus = this.masters[0]!.args[3] as string;
     for (const i of [1, 2]) {
-      await ask(i, 'CLUSTER', 'MEET', '127.0.0.1', String(this.#masters[0]!.port), bus);
+      await ask(i, 'CLUSTER', 'MEET', '127.0.0.1', String(this.masters[0]!.port), bus);
     }
     for (const i of [0, 1, 2]) {
       await waitFor(
@@ -69,10 +69,10 @@ export class TestRedisCluster {
 
   /** Where its masters are. */
   get addresses(): { host: string; port: number; url: string }[] {
-    return this.#masters.map(({ port, url }) => ({ host: '127.0.0.1', port, url }));
+    return this.masters.map(({ port, url }) => ({ host: '127.0.0.1', port, url }));
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#masters.map((master) => master.stop()));
+    await Promise.all(this.masters.map((master) => master.stop()));
   }
 }

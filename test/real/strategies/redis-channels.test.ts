@@ -4,8 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
-import { Redis } from 'ioredis';
-import { createClient, createSentinel } from 'redis';
+import { Cluster, Redis } from 'ioredis';
+import { createClient, createCluster, createSentinel } from 'redis';
 import { onDemand, replicated, type Presence, type PresenceOptions } from 'rollcall';
 import { shardOf } from 'rollcall/core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -14,6 +14,7 @@ import { Application } from '../../support/application.js';
 import { TestClient } from '../../support/client.js';
 import { freePort } from '../../support/ports.js';
 import { hasRedis, TestRedis } from '../../support/redis.js';
+import { TestRedisCluster } from '../../support/redis-cluster.js';
 import { TestSentinel } from '../../support/redis-sentinel.js';
 import { Relay } from '../../support/relay.js';
 import { pause, waitFor } from '../../support/wait.js';
@@ -321,6 +322,36 @@ describe.runIf(hasRedis)('over channels of Redis', () => {
     await enter(a, 'meanwhile', C);
     await enter(b, 'too', C);
     for (const client of [alice, bob]) await client.sees(C, ['alice', 'bob', 'meanwhile', 'too']);
+    for (const { presence } of [a, b]) await waitFor(() => !presence.isDegraded(), 'all well');
+    for (const { warnings } of [a, b]) expect(warnings.join()).not.toContain('node-down');
+    for (const { model } of [alice, bob]) expect(model.count('userOffline')).toBe(0);
+  });
+
+  it('nobody is gone, and all is caught up with, when masters of a Redis Cluster go and come', async () => {
+    const masters = await TestRedisCluster.start();
+    ends.push(() => masters.stop());
+    const viaNodeRedis = createCluster({
+      rootNodes: masters.addresses.map(({ url }) => ({ url })),
+    });
+    viaNodeRedis.on('error', () => {});
+    await viaNodeRedis.connect();
+    ends.push(() => viaNodeRedis.destroy());
+    const viaIoRedis = new Cluster(masters.addresses);
+    viaIoRedis.on('error', () => {});
+    ends.push(() => viaIoRedis.disconnect());
+    const [a, b] = [await node({}, viaNodeRedis), await node({}, viaIoRedis)];
+    const alice = await enter(a, 'alice', C);
+    const bob = await enter(b, 'bob', C);
+    const there = ['alice', 'bob'];
+    for (const [i, master] of masters.masters.entries()) {
+      await master.kill();
+      await enter(a, `a${i}`, C);
+      await enter(b, `b${i}`, C);
+      await pause(1500);
+      await master.restart();
+      there.push(`a${i}`, `b${i}`);
+      for (const client of [alice, bob]) await client.sees(C, [...there].sort());
+    }
     for (const { presence } of [a, b]) await waitFor(() => !presence.isDegraded(), 'all well');
     for (const { warnings } of [a, b]) expect(warnings.join()).not.toContain('node-down');
     for (const { model } of [alice, bob]) expect(model.count('userOffline')).toBe(0);
