@@ -25,7 +25,8 @@ const io = new Server(createServer(), { adapter: createAdapter(publisher, subscr
 /** rollcall itself: the engine of a strategy and its driver, as `createPresence` makes them. */
 function rollcall(strategy) {
   const nodeId = `node-${index}`;
-  const onFault = (reason) => console.error(reason);
+  // That all nodes agree in the end is waited for anyway.
+  const onFault = () => {};
   const maxMessageBytes = 1024 * 1024;
   const transport =
     strategy.createTransport?.({ nodeId, cluster: undefined, maxMessageBytes, onFault }) ??
@@ -151,10 +152,11 @@ answer({
       if (i % CHANGES_A_TURN === 0) await turn(0);
     }
   },
-  /** As fast as it goes for so long; gives the number of changes and how many of them were sent. */
-  churn: async (ms) => {
+  /** As fast as it goes, for so long or so many; gives the number of changes and how many were sent. */
+  churn: async (ms, most = Infinity) => {
     const [sent, before] = [node.sent(), oldest];
-    for (const end = performance.now() + ms; performance.now() < end; await turn(0)) {
+    const end = performance.now() + ms;
+    for (; performance.now() < end && 2 * (oldest - before) < most; await turn(0)) {
       for (let i = 0; i < CHANGES_A_TURN; i += 2) swap();
     }
     return { changes: 2 * (oldest - before), sent: node.sent() - sent };

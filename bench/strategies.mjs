@@ -146,7 +146,7 @@ async function churn(users) {
         'bytes per change into / out of Redis',
         (row) => `${short(row.bytesInto)} / ${short(row.bytesOut)}`,
       ],
-      ['changes sent', (row) => `${shown(100 * row.sentShare, 0)} %`],
+      ['changes sent', (row) => (row.sentShare > 0 ? `${shown(100 * row.sentShare, 0)} %` : '')],
       ['CPU-s per 10,000 at a steady 900/s', (row) => shown(row.steadyCpuPer10000, 2)],
     ],
     rows,

@@ -58,6 +58,10 @@ export class Worker {
       if (error === undefined) resolve(answer);
       else reject(new Error(error));
     });
+    this.#child.on('exit', () => {
+      for (const { reject } of this.#waiting.values()) reject(new Error(`${script} has ended`));
+      this.#waiting.clear();
+    });
   }
 
   ask(what, ...args) {

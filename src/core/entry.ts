@@ -57,7 +57,10 @@ const REASONS: readonly RemoveReason[] = ['left', 'disconnected', 'timeout', 'no
 type WireEntry = (string | number | Data)[];
 const ENTRY_FIELDS = 16;
 
-/** An entry as a JSON array; absent values are 0 and trailing zeros are cut. */
+/**
+ * An entry as a JSON array; absent values are 0 and trailing zeros are cut. Times and stamps that are
+ * mostly close to another are sent as the difference from it.
+ */
 export function encodeEntry(e: Entry): WireEntry {
   const wire: WireEntry = [
     e.communityId,
@@ -66,12 +69,12 @@ export function encodeEntry(e: Entry): WireEntry {
     STATUSES.indexOf(e.status),
     e.veil,
     e.connectedAt,
-    e.lastActiveAt,
-    e.since,
+    e.lastActiveAt - e.connectedAt,
+    e.since - e.connectedAt,
     e.session,
-    e.born,
     e.rev,
-    e.infoRev,
+    e.rev - e.born,
+    e.infoRev === 0 ? 0 : 1 + e.rev - e.infoRev,
     e.info ?? 0,
     e.boardId ?? 0,
     e.typing ? 1 : 0,
@@ -90,12 +93,12 @@ export function decodeEntry(wire: unknown): Entry | undefined {
   const s = fieldAt(wire, 3);
   const veil = fieldAt(wire, 4);
   const connectedAt = fieldAt(wire, 5);
-  const lastActiveAt = fieldAt(wire, 6);
-  const since = fieldAt(wire, 7);
+  const activeAfter = fieldAt(wire, 6);
+  const sinceAfter = fieldAt(wire, 7);
   const session = fieldAt(wire, 8);
-  const born = fieldAt(wire, 9);
-  const rev = fieldAt(wire, 10);
-  const infoRev = fieldAt(wire, 11);
+  const rev = fieldAt(wire, 9);
+  const bornBefore = fieldAt(wire, 10);
+  const infoBefore = fieldAt(wire, 11);
   const info = fieldAt(wire, 12);
   const board = fieldAt(wire, 13);
   const typing = fieldAt(wire, 14);
@@ -103,9 +106,18 @@ export function decodeEntry(wire: unknown): Entry | undefined {
   if (!isId(c) || !isId(u) || !isId(d)) return undefined;
   const status = isCount(s) ? STATUSES[s] : undefined;
   if (status === undefined) return undefined;
-  if (!isCount(veil) || !isCount(session) || !isCount(born)) return undefined;
-  if (!isCount(rev) || !isCount(infoRev)) return undefined;
-  if (!isTime(connectedAt) || !isTime(lastActiveAt) || !isTime(since)) return undefined;
+  if (!isCount(veil) || !isCount(session) || !isCount(rev) || !isTime(connectedAt))
+    return undefined;
+  if (typeof activeAfter !== 'number' || typeof sinceAfter !== 'number') return undefined;
+  // A stamp of `info` may be another node's, whose clock this owner does not follow: beyond `rev`.
+  if (!isCount(bornBefore) || !Number.isSafeInteger(infoBefore)) return undefined;
+  const lastActiveAt = connectedAt + activeAfter;
+  const since = connectedAt + sinceAfter;
+  const born = rev - bornBefore;
+  const infoRev = infoBefore === 0 ? 0 : 1 + rev - (infoBefore as number);
+  if (!isTime(lastActiveAt) || !isTime(since) || !isCount(born) || !isCount(infoRev)) {
+    return undefined;
+  }
   if (info !== 0 && !isData(info)) return undefined;
   if (meta !== 0 && !isData(meta)) return undefined;
   if (board !== 0 && !isId(board)) return undefined;
