@@ -22,7 +22,14 @@ function come(index: number): Socket {
     forceNew: true,
     reconnectionDelay: 500,
     reconnectionDelayMax: 2000,
-    auth: { userId, deviceId: userId, info: { name }, communities: ['team'] },
+    auth: {
+      userId,
+      deviceId: userId,
+      info: { name },
+      communities: ['team'],
+      // Nobody looks at their screens. A thousand lists of a thousand users would stall this process.
+      presenceWatch: true,
+    },
   });
   return socket;
 }

@@ -21,7 +21,8 @@ export function RosterList({ nodeName, isOpen }: RosterListProps): ReactNode {
   const { userId } = useSelf();
   const sorted = [...users].sort(
     (a, b) =>
-      Number(isGuest(a.userId)) - Number(isGuest(b.userId)) || nameOf(a).localeCompare(nameOf(b)),
+      Number(isGuest(a.userId)) - Number(isGuest(b.userId)) ||
+      nameOf(a).localeCompare(nameOf(b), undefined, { numeric: true }),
   );
   const more = sorted.length - SHOWN;
   return (

@@ -40,8 +40,8 @@ function NodeCard({ node, state, buttons }: NodeCardProps): ReactNode {
         <Figure name="sockets" value={report?.sockets} />
         <Figure name="behind by" value={report?.lagMs} unit="ms" />
       </dl>
-      <Sparkline label="changes/s" values={churn} />
-      <Sparkline label="messages/s" values={traffic} />
+      <Sparkline label="changes/s" values={churn} isCurrent={report !== undefined} />
+      <Sparkline label="messages/s" values={traffic} isCurrent={report !== undefined} />
       <p className="sights">
         {seen.length === 0 ? 'No other node knows it.' : null}
         {seen.map(({ by, state: seenAs, ms }) => (

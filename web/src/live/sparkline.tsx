@@ -4,13 +4,15 @@ import { POINTS } from './history.js';
 interface SparklineProps {
   readonly label: string;
   readonly values: readonly number[];
+  /** False where the newest value is not of now. */
+  readonly isCurrent: boolean;
 }
 
 const WIDTH = 240;
 const HEIGHT = 34;
 
 /** A rate over the last minute: the shape as a picture, the newest value as text. */
-export function Sparkline({ label, values }: SparklineProps): ReactNode {
+export function Sparkline({ label, values, isCurrent }: SparklineProps): ReactNode {
   const most = Math.max(1, ...values);
   const now = values.at(-1) ?? 0;
   const step = WIDTH / (POINTS - 1);
@@ -23,7 +25,7 @@ export function Sparkline({ label, values }: SparklineProps): ReactNode {
   return (
     <figure className="spark">
       <figcaption>
-        {label} <b>{rate(now)}</b>
+        {label} <b>{isCurrent ? rate(now) : '–'}</b>
         <span className="peak">peak {rate(most)}</span>
       </figcaption>
       <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
