@@ -10,10 +10,10 @@ export interface ChannelLink {
   readonly canPublish: boolean;
   /** What is published can be heard now, as far as the client tells. */
   readonly canHear: boolean;
-  /** Connects what hears. `onChange` is called whenever a connection may have gone or come. */
+  /** Connects what hears. `onChange` is called whenever a connection was lost, or may have come. */
   readonly start: (
     onMessage: (channel: string, frame: Buffer) => void,
-    onChange: () => void,
+    onChange: (isLost: boolean) => void,
   ) => void;
   readonly publish: (channel: string, frame: Buffer) => Promise<unknown>;
   /** Resolves when the subscription stands. */
@@ -89,23 +89,20 @@ export function channelLinkTo(client: unknown): ChannelLink {
     : nodeRedisLink(client as NodeRedis);
 }
 
-const CHANGES = [
-  'ready',
-  'end',
-  'close',
-  'error',
-  'reconnecting',
-  'node-ready',
-  'node-reconnecting',
-  '+subscriber',
-  '-subscriber',
-  'subscribersReady',
-];
+/** Of one connection, and of those that a Cluster client keeps, which may go while the client stays ready. */
+const LOST = ['end', 'close', 'reconnecting', 'node-reconnecting', '-subscriber'];
+const OTHER = ['ready', 'error', 'node-ready', '+subscriber', 'subscribersReady'];
 
-function onEvery(clients: readonly Emitter[], onChange: () => void): () => void {
-  for (const client of clients) for (const event of CHANGES) client.on(event, onChange);
+type OnChange = (isLost: boolean) => void;
+
+function onEvery(clients: readonly Emitter[], onChange: OnChange): () => void {
+  const listeners = [
+    ...LOST.map((event) => [event, () => onChange(true)] as const),
+    ...OTHER.map((event) => [event, () => onChange(false)] as const),
+  ];
+  for (const client of clients) for (const [event, on] of listeners) client.on(event, on);
   return () => {
-    for (const client of clients) for (const event of CHANGES) client.off(event, onChange);
+    for (const client of clients) for (const [event, on] of listeners) client.off(event, on);
   };
 }
 
@@ -148,9 +145,10 @@ function nodeRedisLink(client: NodeRedis): ChannelLink {
       listener = (frame, channel) => onMessage(channel.toString(), frame);
       subscriber = client.duplicate();
       unfollow = onEvery([client, subscriber], onChange);
-      subscriber.connect().then(onChange, onChange);
+      const connected = (): void => onChange(false);
+      subscriber.connect().then(connected, connected);
     },
-    publish: (channel, frame) =>
+    publish: async (channel, frame) =>
       isSharded ? client.sPublish(channel, frame) : client.publish(channel, frame),
     subscribe: async (channel) =>
       isSharded
@@ -218,7 +216,7 @@ function ioRedisLink(client: IoRedis): ChannelLink {
       );
       unfollow = onEvery([client, subscriber], onChange);
     },
-    publish: (channel, frame) =>
+    publish: async (channel, frame) =>
       isSharded ? client.spublish(channel, frame) : client.publish(channel, frame),
     subscribe: async (channel) =>
       isSharded ? subscriber?.ssubscribe(channel) : subscriber?.subscribe(channel),

@@ -16,6 +16,8 @@ const HELD = 1000;
 const DOUBT_MS = 150;
 const ECHO_MS = 1000;
 const ECHO_AGAIN_MS = 50;
+/** What was missed is asked for at most this often. */
+const RETURN_MS = 3000;
 
 interface Held {
   readonly data: string;
@@ -47,7 +49,10 @@ export class RedisTransport implements Transport {
   #wasUp = false;
   /** A connection was lost, and it has not been seen yet that all is well again. */
   #isAway = false;
+  #losses = 0;
   #isConfirming = false;
+  #returning: NodeJS.Timeout | undefined;
+  #returnedAt = -Infinity;
   #fault = '';
   #closed = false;
 
@@ -72,7 +77,7 @@ export class RedisTransport implements Transport {
     this.#medium = medium;
     this.#link.start(
       (channel, frame) => this.#receive(channel, frame),
-      () => this.#changed(),
+      (isLost) => this.#changed(isLost),
     );
     this.#subscriptions.want(this.#own, true);
     this.#subscriptions.want(this.#channels.all, true);
@@ -157,23 +162,25 @@ export class RedisTransport implements Transport {
   }
 
   /** A connection has gone or come. */
-  #changed(): void {
+  #changed(isLost: boolean): void {
+    if (isLost && this.#wasUp) {
+      this.#isAway = true;
+      this.#losses++;
+    }
     // A client sets its state around the event.
     setImmediate(() => {
       if (this.#closed) return;
       const { canPublish, canHear } = this.#link;
       const isUp = canPublish && canHear;
       if (canHear) this.#subscriptions.retry();
-      if (this.#wasUp) {
-        this.#doubt(canPublish && !canHear);
-        if (!isUp) this.#isAway = true;
-        else if (this.#isAway) void this.#confirm();
-      }
+      if (this.#wasUp && !isUp) this.#isAway = true;
       this.#wasUp ||= isUp;
+      this.#doubt(this.#isAway && canPublish);
+      if (this.#isAway && isUp) void this.#confirm();
     });
   }
 
-  /** Others see this node's channel without anybody on it: what it says shows that it lives. */
+  /** Others may see this node's channel without anybody on it: what it says shows that it lives. */
   #doubt(on: boolean): void {
     if (!on) {
       clearInterval(this.#doubting);
@@ -188,16 +195,29 @@ export class RedisTransport implements Transport {
   async #confirm(): Promise<void> {
     if (this.#isConfirming) return;
     this.#isConfirming = true;
-    const hears = await this.probe();
+    const losses = this.#losses;
+    const hears = (await this.probe()) && losses === this.#losses;
     this.#isConfirming = false;
-    if (this.#closed || !this.#link.canHear) return;
+    if (this.#closed || !this.#isAway) return;
     if (!hears) {
-      setTimeout(() => this.#changed(), ECHO_MS).unref();
+      setTimeout(() => this.#changed(false), ECHO_MS).unref();
       return;
     }
     this.#isAway = false;
+    this.#doubt(false);
     this.#release(false);
-    this.#medium?.onReturn();
+    this.#return();
+  }
+
+  /** A master of a Redis Cluster that stays away is lost again and again: others are not asked each time. */
+  #return(): void {
+    if (this.#returning !== undefined) return;
+    const inMs = Math.max(0, this.#returnedAt + RETURN_MS - performance.now());
+    this.#returning = setTimeout(() => {
+      this.#returning = undefined;
+      this.#returnedAt = performance.now();
+      this.#medium?.onReturn();
+    }, inMs);
   }
 
   /** Once per reason, until the medium has been seen to work again. */
@@ -211,6 +231,7 @@ export class RedisTransport implements Transport {
     this.#closed = true;
     clearTimeout(this.#holding);
     clearInterval(this.#doubting);
+    clearTimeout(this.#returning);
     this.#subscriptions.close();
     this.#watch.close();
     this.#link.close();

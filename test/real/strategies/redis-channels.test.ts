@@ -48,6 +48,21 @@ describe.runIf(hasRedis)('over channels of Redis', () => {
     return made;
   }
 
+  async function viaCluster({ addresses }: TestRedisCluster) {
+    const made = createCluster({ rootNodes: addresses.map(({ url }) => ({ url })) });
+    made.on('error', () => {});
+    await made.connect();
+    ends.push(() => made.destroy());
+    return made;
+  }
+
+  async function viaIo({ addresses }: TestRedisCluster) {
+    const made = new Cluster(addresses);
+    made.on('error', () => {});
+    ends.push(() => made.disconnect());
+    return made;
+  }
+
   async function node(
     options: Partial<PresenceOptions> = {},
     redisClient?: unknown,
@@ -327,19 +342,36 @@ describe.runIf(hasRedis)('over channels of Redis', () => {
     for (const { model } of [alice, bob]) expect(model.count('userOffline')).toBe(0);
   });
 
+  it('Cluster clients, too, pull what they missed without a heartbeat', async () => {
+    const slow = { heartbeatMs: 20_000, downAfterMs: 60_000 };
+    const masters = await TestRedisCluster.start();
+    ends.push(() => masters.stop());
+    const [a, b] = [
+      await node(slow, await viaCluster(masters)),
+      await node(slow, await viaIo(masters)),
+    ];
+    const alice = await enter(a, 'alice', C);
+    const bob = await enter(b, 'bob', C);
+    await alice.sees(C, ['alice', 'bob']);
+    const startedAt = performance.now();
+    const there = ['alice', 'bob'];
+    for (let i = 0; i < 3; i++) {
+      for (const master of masters.masters)
+        await master.command('CLIENT', 'KILL', 'TYPE', 'pubsub');
+      await Promise.all([enter(a, `a${i}`, C), enter(b, `b${i}`, C)]);
+      there.push(`a${i}`, `b${i}`);
+      for (const client of [alice, bob]) await client.sees(C, [...there].sort());
+    }
+    expect(performance.now() - startedAt).toBeLessThan(15_000);
+  });
+
   it('nobody is gone, and all is caught up with, when masters of a Redis Cluster go and come', async () => {
     const masters = await TestRedisCluster.start();
     ends.push(() => masters.stop());
-    const viaNodeRedis = createCluster({
-      rootNodes: masters.addresses.map(({ url }) => ({ url })),
-    });
-    viaNodeRedis.on('error', () => {});
-    await viaNodeRedis.connect();
-    ends.push(() => viaNodeRedis.destroy());
-    const viaIoRedis = new Cluster(masters.addresses);
-    viaIoRedis.on('error', () => {});
-    ends.push(() => viaIoRedis.disconnect());
-    const [a, b] = [await node({}, viaNodeRedis), await node({}, viaIoRedis)];
+    const [a, b] = [
+      await node({}, await viaCluster(masters)),
+      await node({}, await viaIo(masters)),
+    ];
     const alice = await enter(a, 'alice', C);
     const bob = await enter(b, 'bob', C);
     const there = ['alice', 'bob'];
