@@ -265,6 +265,8 @@ export class View {
   /** Says that an owner's visibility changed for this entry. */
   touch(held: Held, reason: OfflineReason, seenAt: number): void {
     const user = held.user as Tracked;
+    // It may have been dropped since the owner's entries were gathered.
+    if (!user.held.includes(held)) return;
     user.reason = reason;
     user.seenAt = seenAt;
     this.#mark(user, false);
@@ -342,6 +344,7 @@ export class View {
   }
 
   #close(community: Community): void {
+    assert(this.#communities.get(community.id) === community, 'a community is closed once');
     this.#communities.delete(community.id);
     const shared = this.#byShard.get(community.shard);
     shared?.delete(community);
