@@ -73,11 +73,15 @@ function describe(now: Moment, before: Moment | undefined, url: string): string 
   const all = complete ? 'all nodes answer' : 'NOT EVERY NODE ANSWERS';
   return [
     `rollcall at ${url}  ${new Date().toISOString()}`,
-    `${rows.length} nodes, ${sum('sockets')} sockets, ${sum('entries')} devices, ${all}`,
+    `${count(rows.length, 'node')}, ${count(sum('sockets'), 'socket')}, ${count(sum('entries'), 'device')}, ${all}`,
     '',
     ...table([HEADS, ...rows]),
     '',
   ].join('\n');
+}
+
+function count(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? '' : 's'}`;
 }
 
 function row(node: NodeReport, now: Moment, before: Moment | undefined): string[] {

@@ -64,7 +64,7 @@ describe('rollcall serve --dashboard', () => {
       await page.getByLabel('API key of the cluster').press('Enter');
       const card = page.getByRole('listitem', { name: 'Node one' });
       await card.getByText('well', { exact: true }).waitFor();
-      await page.getByText('1 node, 1 sockets, 1 devices in communities.').waitFor();
+      await page.getByText('1 node, 1 socket, 1 device in communities.').waitFor();
       await page.getByLabel('User id').fill('ada');
       await page.getByRole('button', { name: 'Explain' }).click();
       await page.getByText('ada is online in c.').waitFor();

@@ -239,7 +239,7 @@ describe.runIf(hasRedis)('rollcall top', () => {
         'both nodes to be shown',
       );
       const text = await once();
-      expect(text).toMatch(/^2 nodes, 1 sockets, 1 devices, all nodes answer$/m);
+      expect(text).toMatch(/^2 nodes, 1 socket, 1 device, all nodes answer$/m);
       // Not a terminal: plain text.
       expect(text).not.toContain('\u001b');
       const running = ServeProcess.spawn(['top', '--interval-ms', '200', ...url]);

@@ -109,14 +109,17 @@ function Totals(props: { nodes: readonly LiveNode[]; complete: boolean }): React
   const { nodes, complete } = props;
   const sum = (of: 'entries' | 'sockets'): number =>
     nodes.reduce((total, { report }) => total + (report?.[of] ?? 0), 0);
-  const one = nodes.length === 1;
   return (
     <p className="lead" role="status">
-      {nodes.length} node{one ? '' : 's'}, {sum('sockets').toLocaleString('en')} sockets,{' '}
-      {sum('entries').toLocaleString('en')} devices in communities.{' '}
+      {count(nodes.length, 'node')}, {count(sum('sockets'), 'socket')},{' '}
+      {count(sum('entries'), 'device')} in communities.{' '}
       {complete ? 'All nodes answer.' : <b className="bad">Not every node answers.</b>}
     </p>
   );
+}
+
+function count(n: number, what: string): string {
+  return `${n.toLocaleString('en')} ${what}${n === 1 ? '' : 's'}`;
 }
 
 function Login(props: { refused: boolean; onKey: (key: string) => void }): ReactNode {
