@@ -17,7 +17,8 @@ interface Caught {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'rollcall-mutants-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+// Forty copies of what is built.
+afterAll(() => rmSync(folder, { recursive: true, force: true }), 120_000);
 writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
 
 /** The built simulator over a core with the defect in it. */
