@@ -9,8 +9,8 @@ const TEXT = 0;
 const DEFLATED = 1;
 const ECHO = 2;
 
-/** A message shorter than this gains little. */
-const DEFLATE_FROM_BYTES = 160;
+/** A shorter message costs more time than its bytes are worth. */
+const DEFLATE_FROM_BYTES = 1024;
 
 /**
  * The likeliest strings stand last. Every node must have the same: another dictionary needs another
