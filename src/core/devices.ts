@@ -557,10 +557,9 @@ export class Devices {
         changed = true;
       }
       if (status === 'invisible') {
-        if (!isVeiled(device.veil)) {
-          device.veil = 2 * this.#host.stamp() + 1;
-          changed = true;
-        }
+        // Said again it counts again: another device may have said otherwise where it is not heard.
+        device.veil = 2 * this.#host.stamp() + 1;
+        changed = true;
       } else if (isVeiled(device.veil) && (was === 'invisible' || status !== 'idle')) {
         // Going idle is not a wish to be seen again, unless on the device that hid.
         this.#unveil(device, 2 * this.#host.stamp(), t);
