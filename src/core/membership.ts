@@ -46,6 +46,8 @@ export class Peer {
   name: string | undefined;
   state: PeerState = 'alive';
   lastHeard: number;
+  /** When it last said by itself where its logs stand. */
+  lastBeat = -Infinity;
   /** When its entries are hidden, once it is down. */
   hideAt = Infinity;
   downAt = 0;

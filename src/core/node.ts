@@ -46,7 +46,7 @@ import {
  * what waits in its sockets. Production and the simulator drive this very class.
  */
 
-/** A node that is silent for longer than this may say something that has not been heard. */
+/** A node whose heartbeat is later than this may have said something that has not been heard. */
 const DEAF_BEATS = 1.25;
 /** How long a read keeps the interest in a community that nobody here is in. */
 const READ_INTEREST_MS = 60_000;
@@ -390,7 +390,7 @@ export class PresenceNode {
     if (this.#interest.has(index) && !this.#interest.isPrimed(index)) return false;
     for (const peer of this.#membership.peers) {
       if (peer.state === 'down') continue;
-      if (this.#t.now - peer.lastHeard > DEAF_BEATS * this.#o.heartbeatMs) return false;
+      if (this.#t.now - peer.lastBeat > DEAF_BEATS * this.#o.heartbeatMs) return false;
       if (peer.state === 'suspect' || peer.replicas.get(index)?.isBehind === true) return false;
     }
     return true;
@@ -471,6 +471,7 @@ export class PresenceNode {
       case 'hello':
         peer.name = message.name;
         peer.entries = message.entries;
+        peer.lastBeat = t.now;
         this.#onStates(peer, message.states);
         this.#publisher.owe(peer.nodeId, message.request, t.now);
         this.#publisher.oweAll(peer.nodeId);
@@ -478,6 +479,8 @@ export class PresenceNode {
       case 'beat':
         peer.name = message.name;
         peer.entries = message.entries;
+        // An answer says only what was asked.
+        if (message.full || message.answers.length === 0) peer.lastBeat = t.now;
         this.#onStates(peer, message.states);
         for (const { nodeId, request } of message.answers) {
           if (nodeId === this.nodeId) this.#onAnswer(peer, request, message);
@@ -494,6 +497,8 @@ export class PresenceNode {
         for (const { shard, have } of message.wants) {
           if (shard < this.#o.shards) this.#publisher.oweSince(peer.nodeId, shard, have);
         }
+        // Asked because it was silent, it says everything: others may have missed some of it.
+        if (message.wants.length === 0) this.#publisher.oweAll(peer.nodeId);
         break;
       case 'snapshot': {
         const { state, id, part, last, body } = message;

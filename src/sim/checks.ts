@@ -100,6 +100,9 @@ export class Checks {
     const { heartbeatMs, delayMs, drift } = this.#world.options;
     const lateMs = 1.25 * heartbeatMs * (1 + 2 * drift) + 1.5 * delayMs + SLACK_MS;
     if (faults.outage && this.#world.network.awayAgeMs(this.#world.now) < lateMs) return;
+    // Who came during an outage to a node that leaves just after it may never have been heard of.
+    const isBack = this.#world.network.backAgeMs(this.#world.now) < 3 * heartbeatMs;
+    if (faults.outage && faults.leave && connected === undefined && isBack) return;
     // Without a witness a node cannot tell an outage from the death of its only peer.
     if (faults.outage && !this.#world.options.canProbe) return;
     if (!faults.crash || (lingerMs >= SETTLED_MS && loss === 0 && !faults.outage)) {

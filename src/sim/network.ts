@@ -36,7 +36,7 @@ export class Network {
   readonly #lastArrival = new Map<string, number>();
   #cuts: Cut[] = [];
   #broken: BrokenLink[] = [];
-  #awayUntil = 0;
+  #awayUntil = -Infinity;
   #awaySince = -Infinity;
   #healed = false;
 
@@ -60,16 +60,21 @@ export class Network {
     this.#awayUntil = Math.max(this.#awayUntil, until);
   }
 
-  heal(): void {
+  heal(now: number): void {
     this.#healed = true;
     this.#cuts = [];
     this.#broken = [];
-    this.#awayUntil = 0;
+    this.#awayUntil = Math.min(this.#awayUntil, now);
   }
 
   /** How long ago the medium went away last. */
   awayAgeMs(now: number): number {
     return now - this.#awaySince;
+  }
+
+  /** For how long the medium has been back. */
+  backAgeMs(now: number): number {
+    return now - this.#awayUntil;
   }
 
   /** Whether a node reaches the medium: what its probe finds out. */

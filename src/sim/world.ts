@@ -361,7 +361,7 @@ export class World {
   #heal(): void {
     this.note('the faults end');
     this.#healed = true;
-    this.network.heal();
+    this.network.heal(this.#now);
     for (const node of this.living) if (node.paused) this.#resume(node);
     for (const node of this.living) {
       for (const socket of node.sockets.values()) if (socket.slow) this.#drain(socket);
