@@ -300,10 +300,12 @@ export class Sockets {
 
   async #join(session: Session, _identity: Identified, argument: unknown): Promise<object> {
     const communityId = checkId(argument, 'communityId', this.#host.limits);
-    await this.#takeTurn(session, ignore);
-    const isNew = await this.#checkEntry(session, communityId);
-    this.#host.watches.unwatch(session.socket.id, communityId);
-    this.#enter(session, communityId);
+    const isNew = await this.#takeTurn(session, async () => {
+      const wasOut = await this.#checkEntry(session, communityId);
+      this.#host.watches.unwatch(session.socket.id, communityId);
+      this.#enter(session, communityId);
+      return wasOut;
+    });
     // A client leaves what it joined itself, not what it was given by `identify`.
     return { communityId, isNew };
   }
@@ -326,16 +328,20 @@ export class Sockets {
     const { limits, watches } = this.#host;
     const communityId = checkId(argument, 'communityId', limits);
     const query = checkWatch(second, limits);
-    await this.#takeTurn(session, ignore);
-    const isNew = await this.#checkEntry(session, communityId);
-    const { id } = session.socket;
-    if (query === null) {
-      watches.unwatch(id, communityId);
-      this.#enter(session, communityId);
-      return { communityId };
-    }
-    const watched = watches.watch(id, communityId, query);
-    if (isNew) this.#enter(session, communityId);
+    const { watched } = await this.#takeTurn(session, async () => {
+      const isNew = await this.#checkEntry(session, communityId);
+      const { id } = session.socket;
+      if (query === null) {
+        watches.unwatch(id, communityId);
+        this.#enter(session, communityId);
+        return { watched: null };
+      }
+      // What is watched may come later: what is asked for next does not wait for it.
+      const begun = { watched: watches.watch(id, communityId, query) };
+      if (isNew) this.#enter(session, communityId);
+      return begun;
+    });
+    if (watched === null) return { communityId };
     const state = await watched;
     if (state === undefined) {
       throw new PresenceError('UNAVAILABLE', 'watching ended before it began');
@@ -345,12 +351,12 @@ export class Sockets {
 
   async #leave(session: Session, _identity: Identified, argument: unknown): Promise<object> {
     const communityId = checkId(argument, 'communityId', this.#host.limits);
-    await this.#takeTurn(session, ignore);
-    if (session.communities.delete(communityId)) {
+    await this.#takeTurn(session, () => {
+      if (!session.communities.delete(communityId)) return;
       this.#host.watches.unwatch(session.socket.id, communityId);
       void session.socket.leave(`community:${communityId}`);
       this.#host.driver.input((node, t) => node.leave(session.socket.id, communityId, t));
-    }
+    });
     return { communityId };
   }
 
@@ -382,9 +388,10 @@ export class Sockets {
   }
 
   /**
-   * What may be answered with a list waits for its turn: one in a turn of the event loop, and none while
-   * the socket has not read what it was sent before. So a socket that asks and does not read costs no
-   * memory. Turns are in the order in which they were asked for.
+   * What a socket asks for of communities is done one after the other, in the order in which it was asked
+   * for, however long `authorize` takes: the last word counts, and limits hold. It is one in a turn of the
+   * event loop, and none while the socket has not read what it was sent before, so that a socket that
+   * asks and does not read costs no memory.
    */
   async #takeTurn<T>(session: Session, work: () => T | Promise<T>): Promise<T> {
     this.#checkRate(session);

@@ -1,0 +1,51 @@
+import { afterEach, expect, it } from 'vitest';
+import { Application } from '../support/application.js';
+import { TestClient } from '../support/client.js';
+import { waitFor } from '../support/wait.js';
+
+/** What one socket asks for while `authorize` takes its time. */
+
+let application: Application | undefined;
+let client: TestClient | undefined;
+afterEach(async () => {
+  client?.close();
+  await application?.stop();
+});
+
+/** A server whose `authorize` answers when it is told to, and for `c` at once. */
+async function start(limits: object): Promise<{ asked: (() => void)[]; url: string }> {
+  const asked: (() => void)[] = [];
+  application = await Application.start();
+  application.present({
+    limits,
+    authorize: (_identity, id) =>
+      id === 'c' || new Promise<boolean>((resolve) => asked.push(() => resolve(true))),
+  });
+  const { url } = application;
+  client = await TestClient.join(url, { userId: 'ada', deviceId: 'd', communities: ['c'] });
+  return { asked, url };
+}
+
+it('a leave that follows a join is the last word, however long the join takes', async () => {
+  const { asked } = await start({});
+  const joined = client?.send('joinCommunity', 'slow');
+  await waitFor(() => asked.length === 1, 'authorize to be asked');
+  const left = client?.send('leaveCommunity', 'slow');
+  // The server has read it, and had time to heed it too early.
+  for (let i = 0; i < 5; i++) await client?.send('presenceUpdate', { boardId: `${i}` });
+  asked[0]?.();
+  expect(await joined).toMatchObject({ ok: true });
+  expect(await left).toMatchObject({ ok: true });
+  expect(await application?.presences[0]?.fetchOnlineUsers('slow')).toEqual([]);
+});
+
+it('joins at once do not pass the limit of communities together', async () => {
+  const { asked } = await start({ communitiesPerSocket: 2 });
+  const answers = ['a', 'b', 'x', 'y'].map(async (id) => client?.send('joinCommunity', id));
+  await waitFor(() => asked.length > 0, 'authorize to be asked');
+  const ticking = setInterval(() => asked.splice(0).forEach((answer) => answer()), 10);
+  const all = (await Promise.all(answers)) as { ok: boolean; error?: { code: string } }[];
+  clearInterval(ticking);
+  expect(all.filter(({ ok }) => ok)).toHaveLength(1);
+  expect(all.filter(({ error }) => error?.code === 'LIMIT_EXCEEDED')).toHaveLength(3);
+});
