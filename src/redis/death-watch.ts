@@ -97,16 +97,15 @@ export class DeathWatch {
 
   /** Asks once; gives the time until the next, or undefined where there will be none. */
   async #poll(): Promise<number | undefined> {
-    const { open, own, channelOf } = this.#host;
+    const { own, channelOf } = this.#host;
     if (this.#sightings.size === 0 || this.#sightings.size > MOST_NODES) return POLL_MS;
     if (this.#connection?.isOpen !== true) {
       this.#lose();
-      const opened = await inTime(open(this.#turn));
+      const opened = await this.#open();
       if (opened === undefined) return undefined;
       this.#connection = opened;
-      if (this.#closed) opened.close();
     }
-    const connection = this.#connection as WatchConnection;
+    const connection = this.#connection;
     const nodeIds = [...this.#sightings.keys()];
     const askedAt = performance.now();
     const [owned, ...counts] = await inTime(connection.count([own, ...nodeIds.map(channelOf)]));
@@ -122,6 +121,23 @@ export class DeathWatch {
       this.#note(nodeId, counts[i] as number, askedAt, isLate);
     }
     return POLL_MS;
+  }
+
+  async #open(): Promise<WatchConnection | undefined> {
+    const opening = this.#host.open(this.#turn);
+    let isWaitedFor = true;
+    // One that comes too late is nobody's, and would stay open for ever.
+    opening.then(
+      (late) => (isWaitedFor && !this.#closed ? undefined : late?.close()),
+      () => {},
+    );
+    try {
+      const opened = await inTime(opening);
+      return this.#closed ? undefined : opened;
+    } catch (error) {
+      isWaitedFor = false;
+      throw error;
+    }
   }
 
   #note(nodeId: string, count: number, askedAt: number, isLate: boolean): void {
