@@ -121,6 +121,13 @@ function readCounts(reply: unknown, channels: readonly string[]): number[] {
   return channels.map((_channel, i) => Number(reply[2 * i + 1]));
 }
 
+/** @throws Error where none is known: a Cluster client learns of them when it connects. */
+function inTurn<T>(masters: readonly T[], turn: number): T {
+  const master = masters[turn % masters.length];
+  if (master === undefined) throw new Error('no master of the Redis Cluster is known');
+  return master;
+}
+
 function nodeRedisLink(client: NodeRedis): ChannelLink {
   const isSharded = client.nodeClient !== undefined;
   refusePrefix(isSharded, client.options?.keyPrefix);
@@ -159,10 +166,7 @@ function nodeRedisLink(client: NodeRedis): ChannelLink {
     openWatch: async (turn) => {
       let master = client;
       if (client.nodeClient !== undefined) {
-        const masters = client.masters ?? [];
-        const node = masters[turn % masters.length];
-        if (node === undefined) return undefined;
-        master = await client.nodeClient(node);
+        master = await client.nodeClient(inTurn(client.masters ?? [], turn));
       }
       // A Sentinel client has no options of one server.
       if (master.options?.socket === undefined) return undefined;
@@ -224,8 +228,7 @@ function ioRedisLink(client: IoRedis): ChannelLink {
       isSharded ? subscriber?.sunsubscribe(channel) : subscriber?.unsubscribe(channel),
     openWatch: async (turn) => {
       const masters = client.nodes?.('master');
-      const master = masters === undefined ? client : masters[turn % masters.length];
-      if (master === undefined) return undefined;
+      const master = masters === undefined ? client : inTurn(masters, turn);
       const watch = master.duplicate({
         enableOfflineQueue: false,
         lazyConnect: true,
