@@ -10,7 +10,7 @@ process.once('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 
-function tie(child) {
+export function tie(child) {
   running.add(child);
   child.once('exit', () => running.delete(child));
   return child;
