@@ -147,12 +147,13 @@ describe.runIf(hasRedis)('explain and evict', () => {
       '60000',
     ]);
     const ada = await join(two, 'ada');
-    await join(one, 'zoe');
+    const zoe = await join(one, 'zoe');
     await ada.send('presenceUpdate', { status: 'invisible' });
     await waitFor(
       async () => (await explain(one, 'ada')).devices[0]?.isHidden,
       'the invisible user to be explained',
     );
+    await zoe.sees('c', ['zoe']);
     const hidden = (await explain(one, 'ada')).devices[0];
     expect(hidden).toMatchObject({ status: 'invisible', isSeen: false, counts: true });
     expect(await one?.get('/api/users/ada')).toMatchObject({ status: 404 });
@@ -161,11 +162,8 @@ describe.runIf(hasRedis)('explain and evict', () => {
       async () => (await explain(one, 'ada')).devices[0]?.isSeen,
       'the user to be back',
     );
-    // The owner said so; the other node must have heard of it before the owner stands still.
-    await waitFor(
-      async () => (await one?.get('/api/users/ada'))?.status === 200,
-      'the other node to see the user',
-    );
+    // The owner said so; what stands still then is known here only if it has told it.
+    await zoe.sees('c', ['ada', 'zoe']);
     two?.signal('SIGSTOP');
     const silent = await waitFor(async () => {
       const answer = await explain(one, 'ada');
