@@ -56,6 +56,8 @@ interface Session {
   revocations: number;
   /** Settles when what was asked for last has had its turn. */
   turn: Promise<void>;
+  /** What is asked for last of each community, until it is done. */
+  readonly inOrder: Map<string, Promise<void>>;
   /** 0, or since when the socket cannot keep up. */
   slowSince: number;
   readonly detach: () => void;
@@ -135,6 +137,7 @@ export class Sockets {
       gone: false,
       revocations: 0,
       turn: Promise.resolve(),
+      inOrder: new Map(),
       slowSince: 0,
       detach: () => {
         for (const [event, handler] of handlers) socket.off(event, handler);
@@ -162,9 +165,9 @@ export class Sockets {
     const { options, logger, limits } = this.#host;
     let identity: Identified;
     try {
-      const given = await options.identify(socket);
-      if (given === null || given === undefined) return null;
-      identity = checkIdentity(given, socket.id, limits);
+      const said = await options.identify(socket);
+      if (said === null || said === undefined) return null;
+      identity = checkIdentity(said, socket.id, limits);
     } catch (error) {
       logger.warn(
         { event: 'identify-failed', socketId: socket.id, error: String(error) },
@@ -179,19 +182,29 @@ export class Sockets {
       node.connect(socket.id, { userId, deviceId, info, session: count, status }, t),
     );
     const again = recovered.slice(0, limits.communitiesPerSocket - identity.communities.length);
-    await Promise.all(
-      [...new Set([...identity.communities, ...again])].map(async (communityId) => {
-        if (await this.#mayJoin(session, communityId)) {
-          // A client that is going to watch says so, lest it be sent the list first.
-          const { presenceWatch } = socket.handshake.auth;
-          if (presenceWatch === true && !session.communities.has(communityId)) {
-            this.#host.watches.mute(socket.id, communityId);
-          }
-          this.#enter(session, communityId);
-        } else this.#host.onRefused('NOT_AUTHORIZED');
-      }),
-    );
+    const given = [...new Set([...identity.communities, ...again])];
+    await Promise.all(given.map((communityId) => this.#enterGiven(session, communityId)));
     return identity;
+  }
+
+  /** Takes a socket into a community that it did not ask for itself. */
+  #enterGiven(session: Session, communityId: string): Promise<void> {
+    const { socket, communities } = session;
+    return this.#inOrder(session, communityId, async () => {
+      if (!(await this.#mayJoin(session, communityId))) {
+        this.#host.onRefused('NOT_AUTHORIZED');
+        return;
+      }
+      if (!this.#hasRoom(session, communityId)) {
+        this.#host.onRefused('LIMIT_EXCEEDED');
+        return;
+      }
+      // A client that is going to watch says so, lest it be sent the list first.
+      if (socket.handshake.auth['presenceWatch'] === true && !communities.has(communityId)) {
+        this.#host.watches.mute(socket.id, communityId);
+      }
+      this.#enter(session, communityId);
+    });
   }
 
   async #mayJoin(session: Session, communityId: string): Promise<boolean> {
@@ -300,36 +313,50 @@ export class Sockets {
 
   async #join(session: Session, _identity: Identified, argument: unknown): Promise<object> {
     const communityId = checkId(argument, 'communityId', this.#host.limits);
-    const isNew = await this.#takeTurn(session, async () => {
-      const wasOut = await this.#checkEntry(session, communityId);
+    await this.#takeTurn(session, ignore);
+    return this.#inOrder(session, communityId, async () => {
+      await this.#checkEntry(session, communityId);
+      // A client leaves what it joined itself, not what it was given by `identify`.
+      const isNew = this.#checkRoom(session, communityId);
       this.#host.watches.unwatch(session.socket.id, communityId);
       this.#enter(session, communityId);
-      return wasOut;
+      return { communityId, isNew };
     });
-    // A client leaves what it joined itself, not what it was given by `identify`.
-    return { communityId, isNew };
   }
 
-  /** Whether the community would be new to the socket; throws where it may not be in it. */
-  async #checkEntry(session: Session, communityId: string): Promise<boolean> {
-    const { communitiesPerSocket } = this.#host.limits;
-    const isNew = !session.communities.has(communityId);
-    if (isNew && session.communities.size >= communitiesPerSocket) {
-      throw new PresenceError(
-        'LIMIT_EXCEEDED',
-        `a socket may be in at most communitiesPerSocket (${communitiesPerSocket}) communities`,
-      );
-    }
+  /** Refuses before `authorize` is asked where that is known already. */
+  async #checkEntry(session: Session, communityId: string): Promise<void> {
+    this.#checkRoom(session, communityId);
     await this.#checkAuthority(session, communityId);
-    return isNew;
+  }
+
+  /**
+   * Whether the community would be new to the socket; throws where it has too many. Others may have come
+   * while `authorize` was asked, so it counts in the same turn as the entry.
+   */
+  #checkRoom(session: Session, communityId: string): boolean {
+    if (this.#hasRoom(session, communityId)) return !session.communities.has(communityId);
+    const { communitiesPerSocket } = this.#host.limits;
+    throw new PresenceError(
+      'LIMIT_EXCEEDED',
+      `a socket may be in at most communitiesPerSocket (${communitiesPerSocket}) communities`,
+    );
+  }
+
+  #hasRoom({ communities }: Session, communityId: string): boolean {
+    return (
+      communities.has(communityId) || communities.size < this.#host.limits.communitiesPerSocket
+    );
   }
 
   async #watch(session: Session, argument: unknown, second: unknown): Promise<object> {
     const { limits, watches } = this.#host;
     const communityId = checkId(argument, 'communityId', limits);
     const query = checkWatch(second, limits);
-    const { watched } = await this.#takeTurn(session, async () => {
-      const isNew = await this.#checkEntry(session, communityId);
+    await this.#takeTurn(session, ignore);
+    const { watched } = await this.#inOrder(session, communityId, async () => {
+      await this.#checkEntry(session, communityId);
+      const isNew = this.#checkRoom(session, communityId);
       const { id } = session.socket;
       if (query === null) {
         watches.unwatch(id, communityId);
@@ -351,13 +378,15 @@ export class Sockets {
 
   async #leave(session: Session, _identity: Identified, argument: unknown): Promise<object> {
     const communityId = checkId(argument, 'communityId', this.#host.limits);
-    await this.#takeTurn(session, () => {
-      if (!session.communities.delete(communityId)) return;
-      this.#host.watches.unwatch(session.socket.id, communityId);
-      void session.socket.leave(`community:${communityId}`);
-      this.#host.driver.input((node, t) => node.leave(session.socket.id, communityId, t));
+    await this.#takeTurn(session, ignore);
+    return this.#inOrder(session, communityId, async () => {
+      if (!session.gone && session.communities.delete(communityId)) {
+        this.#host.watches.unwatch(session.socket.id, communityId);
+        void session.socket.leave(`community:${communityId}`);
+        this.#host.driver.input((node, t) => node.leave(session.socket.id, communityId, t));
+      }
+      return { communityId };
     });
-    return { communityId };
   }
 
   async #sync(session: Session, identity: Identified, argument: unknown): Promise<object> {
@@ -388,10 +417,24 @@ export class Sockets {
   }
 
   /**
-   * What a socket asks for of communities is done one after the other, in the order in which it was asked
-   * for, however long `authorize` takes: the last word counts, and limits hold. It is one in a turn of the
-   * event loop, and none while the socket has not read what it was sent before, so that a socket that
-   * asks and does not read costs no memory.
+   * What a socket asks for of one community is done in the order in which it was asked for, however long
+   * `authorize` takes: the last word counts. Other communities do not wait for it.
+   */
+  #inOrder<T>(session: Session, communityId: string, work: () => Promise<T>): Promise<T> {
+    const { inOrder } = session;
+    const before = inOrder.get(communityId);
+    const done = before === undefined ? work() : before.then(work);
+    const tail = done.then(ignore, ignore).then(() => {
+      if (inOrder.get(communityId) === tail) inOrder.delete(communityId);
+    });
+    inOrder.set(communityId, tail);
+    return done;
+  }
+
+  /**
+   * What may be answered with a list waits for its turn: one in a turn of the event loop, and none while
+   * the socket has not read what it was sent before. So a socket that asks and does not read costs no
+   * memory. Turns are in the order in which they were asked for.
    */
   async #takeTurn<T>(session: Session, work: () => T | Promise<T>): Promise<T> {
     this.#checkRate(session);

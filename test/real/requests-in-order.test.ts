@@ -12,8 +12,11 @@ afterEach(async () => {
   await application?.stop();
 });
 
-/** A server whose `authorize` answers when it is told to, and for `c` at once. */
-async function start(limits: object): Promise<{ asked: (() => void)[]; url: string }> {
+/** A server whose `authorize` answers when it is told to, and for `c` at once; a client in these. */
+async function start(
+  limits: object,
+  ...communities: string[]
+): Promise<{ asked: (() => void)[]; url: string }> {
   const asked: (() => void)[] = [];
   application = await Application.start();
   application.present({
@@ -22,8 +25,17 @@ async function start(limits: object): Promise<{ asked: (() => void)[]; url: stri
       id === 'c' || new Promise<boolean>((resolve) => asked.push(() => resolve(true))),
   });
   const { url } = application;
-  client = await TestClient.join(url, { userId: 'ada', deviceId: 'd', communities: ['c'] });
+  client = new TestClient(url, {
+    userId: 'ada',
+    deviceId: 'd',
+    communities: ['c', ...communities],
+  });
   return { asked, url };
+}
+
+/** The server has read what was sent before, and had time to heed it too early. */
+async function goOn(): Promise<void> {
+  for (let i = 0; i < 5; i++) await client?.send('presenceUpdate', { boardId: `${i}` });
 }
 
 it('a leave that follows a join is the last word, however long the join takes', async () => {
@@ -31,8 +43,7 @@ it('a leave that follows a join is the last word, however long the join takes', 
   const joined = client?.send('joinCommunity', 'slow');
   await waitFor(() => asked.length === 1, 'authorize to be asked');
   const left = client?.send('leaveCommunity', 'slow');
-  // The server has read it, and had time to heed it too early.
-  for (let i = 0; i < 5; i++) await client?.send('presenceUpdate', { boardId: `${i}` });
+  await goOn();
   asked[0]?.();
   expect(await joined).toMatchObject({ ok: true });
   expect(await left).toMatchObject({ ok: true });
@@ -48,4 +59,36 @@ it('joins at once do not pass the limit of communities together', async () => {
   clearInterval(ticking);
   expect(all.filter(({ ok }) => ok)).toHaveLength(1);
   expect(all.filter(({ error }) => error?.code === 'LIMIT_EXCEEDED')).toHaveLength(3);
+});
+
+it('a leave is the last word on what `identify` gave, too', async () => {
+  const { asked } = await start({}, 'slow');
+  await waitFor(() => asked.length === 1, 'authorize to be asked');
+  const left = client?.send('leaveCommunity', 'slow');
+  await goOn();
+  asked[0]?.();
+  expect(await left).toMatchObject({ ok: true });
+  await goOn();
+  expect(await application?.presences[0]?.fetchOnlineUsers('slow')).toEqual([]);
+});
+
+it('what `identify` gave and what is joined meanwhile do not pass the limit together', async () => {
+  const { asked } = await start({ communitiesPerSocket: 2 }, 'slow');
+  await waitFor(() => asked.length === 1, 'authorize to be asked');
+  const joined = client?.send('joinCommunity', 'other');
+  await waitFor(() => asked.length === 2, 'authorize to be asked again');
+  asked[1]?.();
+  expect(await joined).toMatchObject({ ok: true });
+  asked[0]?.();
+  await goOn();
+  expect(await application?.presences[0]?.fetchOnlineUsers('slow')).toEqual([]);
+  expect(await application?.presences[0]?.fetchOnlineUsers('other')).toHaveLength(1);
+});
+
+it('a community whose `authorize` hangs holds up no other', async () => {
+  const { asked } = await start({});
+  void client?.send('joinCommunity', 'slow').catch(() => {});
+  await waitFor(() => asked.length === 1, 'authorize to be asked');
+  expect(await client?.send('leaveCommunity', 'c')).toMatchObject({ ok: true });
+  expect(await client?.send('joinCommunity', 'c')).toMatchObject({ ok: true });
 });
