@@ -9,13 +9,21 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it('a connection that comes when nobody waits for it any more is closed', async () => {
-  const connections: { close: number; open: (connection: WatchConnection) => void }[] = [];
+/** A watch that has begun, whose connections open when they are told to. */
+function start(): { watch: DeathWatch; opened: { closed: number; come: () => void }[] } {
+  const opened: { closed: number; come: () => void }[] = [];
+  const open = (): Promise<WatchConnection> =>
+    new Promise((resolve) => {
+      const each = { closed: 0, come: () => resolve(connection) };
+      const connection: WatchConnection = {
+        isOpen: true,
+        count: async (channels) => channels.map(() => 1),
+        close: () => each.closed++,
+      };
+      opened.push(each);
+    });
   const watch = new DeathWatch({
-    open: () =>
-      new Promise((resolve) => {
-        connections.push({ close: 0, open: resolve });
-      }),
+    open,
     own: 'own',
     channelOf: (nodeId) => nodeId,
     onGone: () => {},
@@ -23,44 +31,31 @@ it('a connection that comes when nobody waits for it any more is closed', async 
   });
   watch.watch('other', true);
   watch.start();
-  const come = (index: number): void => {
-    const each = connections[index];
-    each?.open({
-      isOpen: true,
-      count: async (channels) => channels.map(() => 1),
-      close: () => each.close++,
-    });
-  };
+  return { watch, opened };
+}
+
+it('a connection that comes when nobody waits for it any more is closed', async () => {
+  const { watch, opened } = start();
   // Redis hangs: each attempt is given up after two seconds, and another begins a second later.
   await vi.advanceTimersByTimeAsync(4000);
-  expect(connections).toHaveLength(2);
-  come(0);
+  expect(opened).toHaveLength(2);
+  opened[0]?.come();
   await vi.advanceTimersByTimeAsync(0);
-  expect(connections[0]?.close).toBe(1);
+  expect(opened[0]?.closed).toBe(1);
   // One that is in time stays until the watch ends.
-  come(1);
+  opened[1]?.come();
   await vi.advanceTimersByTimeAsync(1000);
-  expect(connections).toHaveLength(2);
-  expect(connections[1]?.close).toBe(0);
+  expect(opened).toHaveLength(2);
+  expect(opened[1]?.closed).toBe(0);
   watch.close();
-  expect(connections[1]?.close).toBe(1);
+  expect(opened[1]?.closed).toBe(1);
 });
 
 it('a connection that comes after the watch has ended is closed', async () => {
-  let close = 0;
-  let open: (connection: WatchConnection) => void = () => {};
-  const watch = new DeathWatch({
-    open: () => new Promise((resolve) => (open = resolve)),
-    own: 'own',
-    channelOf: (nodeId) => nodeId,
-    onGone: () => {},
-    onFault: () => {},
-  });
-  watch.watch('other', true);
-  watch.start();
+  const { watch, opened } = start();
   await vi.advanceTimersByTimeAsync(200);
   watch.close();
-  open({ isOpen: true, count: async () => [], close: () => close++ });
+  opened[0]?.come();
   await vi.advanceTimersByTimeAsync(0);
-  expect(close).toBeGreaterThan(0);
+  expect(opened[0]?.closed).toBeGreaterThan(0);
 });
