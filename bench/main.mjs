@@ -110,7 +110,7 @@ async function lists(users, single, many) {
   await bench.stop();
 }
 
-async function slices(users) {
+async function slices(users, how, ...flags) {
   const phases = new Map();
   const note = (phase, { longestMs, workMs }) => {
     const known = phases.get(phase) ?? { longestMs: [], workMs: [] };
@@ -119,11 +119,11 @@ async function slices(users) {
     phases.set(phase, known);
   };
   for (let run = 0; run < SLICE_RUNS; run++) {
-    const population = new Worker('population.mjs', { redis, timings: TIMINGS });
+    const population = new Worker('population.mjs', { redis, timings: TIMINGS }, flags);
     await waitFor(() => population.ask('ready'));
     await population.ask('come', 0, users);
     await pause(1000);
-    const server = new Worker('server.mjs', { redis, timings: TIMINGS });
+    const server = new Worker('server.mjs', { redis, timings: TIMINGS }, flags);
     const url = await server.ask('url');
     await Promise.all([server.ask('slices'), population.ask('slices')]);
     await server.ask('present');
@@ -151,7 +151,7 @@ async function slices(users) {
   }
   for (const [phase, { longestMs, workMs }] of phases) {
     for (const [what, values, floor] of [
-      [`longest slice, ${phase}`, longestMs, 50],
+      [`longest slice${how}, ${phase}`, longestMs, 50],
       ['the same without collecting garbage', workMs, 25],
     ]) {
       const worst = ` (worst of ${SLICE_RUNS}: ${Math.max(...values).toPrecision(3)})`;
@@ -184,7 +184,11 @@ if (only === undefined || only === 'lists') {
   await lists(10_000, 15, 60);
   await pause(2000);
 }
-if (only === undefined || only === 'slices') await slices(10_000);
+if (only === undefined || only === 'slices') {
+  await slices(10_000, '');
+  const flag = '--max-semi-space-size=4';
+  await slices(10_000, ` with ${flag}`, flag);
+}
 if (only === undefined || only === 'latency') await latency();
 if (only === undefined || only === 'client') {
   const { events, diff } = await clientFrame();

@@ -49,9 +49,10 @@ export class Worker {
   #waiting = new Map();
   #ids = 0;
 
-  constructor(script, options = {}) {
+  constructor(script, options = {}, execArgv = []) {
     const file = fileURLToPath(new URL(script, import.meta.url));
-    this.#child = tie(fork(file, [JSON.stringify(options)], { serialization: 'advanced' }));
+    const how = { serialization: 'advanced', execArgv };
+    this.#child = tie(fork(file, [JSON.stringify(options)], how));
     this.#child.on('message', ({ id, answer, error }) => {
       const { resolve, reject } = this.#waiting.get(id);
       this.#waiting.delete(id);

@@ -77,13 +77,16 @@ export class Checks {
         wants.has(communityId) &&
         socket.rooms.has(communityId),
     );
+    // Of a device that was lost before it took part in the community it has never heard.
+    const shard = node.core?.inspect().shardOf(communityId) ?? -1;
+    const hearsSince = node.interestedAt.get(shard) ?? node.startedAt;
     const away = devices.find(
       ({ socket, wants, presentSince, lostAt }) =>
         socket === null &&
         lostAt !== null &&
         // A deliberate leave of the only device that this node knows is told; others it may never have heard of.
         event.reason !== 'left' &&
-        node.startedAt < lostAt &&
+        hearsSince < lostAt &&
         wants.has(communityId) &&
         lostAt - presentSince > settledMs &&
         this.#world.now - lostAt < 0.95 * lingerMs - SLACK_MS,

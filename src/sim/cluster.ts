@@ -74,6 +74,8 @@ export interface SimNode {
   readonly sockets: Map<string, SimSocket>;
   readonly drift: number;
   readonly startedAt: number;
+  /** Shards that it takes part in, and since when. */
+  readonly interestedAt: Map<number, number>;
   /** Users that have been connected to this node. */
   readonly hosted: Set<string>;
   readonly left: Set<string>;

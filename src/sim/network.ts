@@ -1,7 +1,7 @@
-import { Deadlines } from '../core/deadlines.js';
 import type { SimNode } from './cluster.js';
 import type { PlanOptions } from './plan.js';
 import { Random } from './prng.js';
+import type { Timeline } from './timeline.js';
 
 /**
  * The medium between the nodes. It delays, and as the plan says it drops, repeats and reorders; it is
@@ -31,7 +31,7 @@ export interface NetworkStats {
 export class Network {
   readonly random: Random;
   readonly #o: PlanOptions;
-  readonly #queue: Deadlines<() => void>;
+  readonly #queue: Timeline;
   readonly #stats: NetworkStats;
   readonly #lastArrival = new Map<string, number>();
   #cuts: Cut[] = [];
@@ -40,7 +40,7 @@ export class Network {
   #awaySince = -Infinity;
   #healed = false;
 
-  constructor(options: PlanOptions, queue: Deadlines<() => void>, stats: NetworkStats) {
+  constructor(options: PlanOptions, queue: Timeline, stats: NetworkStats) {
     this.#o = options;
     this.#queue = queue;
     this.#stats = stats;

@@ -1,4 +1,3 @@
-import { Deadlines } from '../core/deadlines.js';
 import { fnv1a } from '../core/digest.js';
 import { PresenceNode } from '../core/node.js';
 import type { Effect, Instant, UserPresence } from '../core/types.js';
@@ -10,6 +9,7 @@ import { Network, type NetworkStats } from './network.js';
 import { Observer } from './observer.js';
 import type { Action, Plan, PlanOptions } from './plan.js';
 import { Random } from './prng.js';
+import { Timeline } from './timeline.js';
 
 /**
  * A cluster in one thread and virtual time: an engine on every node, a network that delays, drops,
@@ -77,7 +77,7 @@ export class World {
   readonly resumedAt = new Map<string, number>();
   readonly #plan: Plan;
   readonly #host: WorldHost;
-  readonly #queue = new Deadlines<() => void>();
+  readonly #queue = new Timeline();
   readonly #random: Random;
   readonly #checks: Checks;
   readonly #trace: string[] = [];
@@ -153,10 +153,11 @@ export class World {
     for (;;) {
       const at = this.#queue.next();
       if (at > end) break;
-      const run = this.#queue.pop(at) as () => void;
       this.#now = Math.max(this.#now, at);
-      this.stats.steps++;
-      run();
+      for (const run of this.#queue.pop(at)) {
+        this.stats.steps++;
+        run();
+      }
     }
     this.#now = end;
   }
@@ -209,6 +210,7 @@ export class World {
       sockets: new Map(),
       drift: o.drift * (this.#random.next() - 0.5),
       startedAt: this.#now,
+      interestedAt: new Map(),
       hosted: new Set(),
       left: new Set(),
       checked: new WeakMap(),
@@ -618,6 +620,8 @@ export class World {
         this.#send(node, effect);
         return;
       case 'interest':
+        if (effect.on) node.interestedAt.set(effect.shard, this.#now);
+        else node.interestedAt.delete(effect.shard);
         this.#subscribe(node, effect.shard, effect.on);
         return;
       case 'probe': {
