@@ -1,7 +1,8 @@
 import { Deadlines } from './deadlines.js';
 import { entryKey } from './entry.js';
 import type { DeviceFacts } from './explanation.js';
-import { isLater, isVeiled, sameData, type Held, type Owner } from './roster.js';
+import { isLater, isVeiled, sameData, type Held, type Owner, type UserRecord } from './roster.js';
+import { SmallMap, SmallSet, type ReadonlySmallSet } from './small.js';
 import type {
   Data,
   DevicePatch,
@@ -71,14 +72,17 @@ interface Device {
   provenAt: number;
   /** Nothing has been set yet: what was known of the device elsewhere is carried over. */
   fresh: boolean;
-  readonly sockets: Set<string>;
-  readonly memberships: Map<string, Membership>;
+  readonly sockets: SmallSet<string>;
+  readonly memberships: SmallMap<string, Membership>;
+  /** The key of its last entry and of which community that was: made once for who comes and goes. */
+  key: string;
+  keyOf: string;
 }
 
 interface Membership {
   readonly device: Device;
   readonly communityId: string;
-  readonly sockets: Set<string>;
+  readonly sockets: SmallSet<string>;
   entry: Entry | null;
   held: Held | null;
   /** The same device is connected elsewhere more recently; this node's socket does not count. */
@@ -97,7 +101,7 @@ interface Membership {
 interface LocalSocket {
   readonly id: string;
   readonly device: Device;
-  readonly communities: Set<string>;
+  readonly communities: SmallSet<string>;
   /** 0, or until when it must show life. */
   proofUntil: number;
   /** It did not show life in time and does not count until it does. */
@@ -120,8 +124,9 @@ export class Devices {
   readonly #host: DevicesHost;
   readonly #sockets = new Map<string, LocalSocket>();
   /** userId → deviceId → device. */
-  readonly #users = new Map<string, Map<string, Device>>();
-  readonly #uses = new Map<string, Set<Membership>>();
+  readonly #users = new Map<string, SmallMap<string, Device>>();
+  /** How many memberships there are of each community. */
+  readonly #uses = new Map<string, { count: number }>();
   readonly #due = new Deadlines<Due>();
   entries = 0;
   /** Changes of entries so far. */
@@ -137,7 +142,7 @@ export class Devices {
     if (this.#sockets.has(socketId)) this.disconnect(socketId, 'disconnected', t);
     const { userId, deviceId } = identity;
     let devices = this.#users.get(userId);
-    if (devices === undefined) this.#users.set(userId, (devices = new Map()));
+    if (devices === undefined) this.#users.set(userId, (devices = new SmallMap()));
     let device = devices.get(deviceId);
     if (device === undefined) {
       device = {
@@ -157,8 +162,10 @@ export class Devices {
         lastActiveAt: t.wall,
         provenAt: t.now,
         fresh: identity.status === undefined,
-        sockets: new Set(),
-        memberships: new Map(),
+        sockets: new SmallSet(),
+        memberships: new SmallMap(),
+        key: '',
+        keyOf: '',
       };
       devices.set(deviceId, device);
     } else {
@@ -169,7 +176,7 @@ export class Devices {
         device.info = identity.info;
         device.infoRev = 0;
         for (const membership of device.memberships.values()) {
-          if (membership.entry !== null) this.#write(membership, this.#compose(membership, t));
+          if (membership.entry !== null) this.#write(membership, this.#composed(membership, t));
         }
       }
       if (identity.status !== undefined && identity.status !== device.status) {
@@ -182,7 +189,7 @@ export class Devices {
     this.#sockets.set(socketId, {
       id: socketId,
       device,
-      communities: new Set(),
+      communities: new SmallSet(),
       proofUntil: 0,
       lost: false,
     });
@@ -192,7 +199,7 @@ export class Devices {
     return this.#sockets.has(socketId);
   }
 
-  communitiesOf(socketId: string): ReadonlySet<string> | undefined {
+  communitiesOf(socketId: string): ReadonlySmallSet<string> | undefined {
     return this.#sockets.get(socketId)?.communities;
   }
 
@@ -329,7 +336,7 @@ export class Devices {
       membership = {
         device,
         communityId,
-        sockets: new Set(),
+        sockets: new SmallSet(),
         entry: null,
         held: null,
         shadowed: false,
@@ -343,10 +350,10 @@ export class Devices {
       device.memberships.set(communityId, membership);
       let uses = this.#uses.get(communityId);
       if (uses === undefined) {
-        this.#uses.set(communityId, (uses = new Set()));
+        this.#uses.set(communityId, (uses = { count: 0 }));
         this.#host.onUse(communityId);
       }
-      uses.add(membership);
+      uses.count++;
     }
     membership.sockets.add(socket.id);
     membership.lingerUntil = 0;
@@ -360,7 +367,7 @@ export class Devices {
     }
     // The others must know that this is the device's latest connection.
     if (entry.born < device.born) {
-      this.#write(membership, { ...this.#compose(membership, t), born: device.born });
+      this.#write(membership, { ...this.#composed(membership, t), born: device.born });
     }
     if (held !== null && isVeiled(entry.veil) && membership.sockets.size === 1) {
       // An invisible user is told to the user's own sockets, and here is the first of them.
@@ -406,12 +413,13 @@ export class Devices {
   #end(membership: Membership): void {
     const { device, communityId } = membership;
     membership.lingerUntil = 0;
-    device.memberships.delete(communityId);
-    const uses = this.#uses.get(communityId);
-    uses?.delete(membership);
-    if (uses?.size === 0) {
-      this.#uses.delete(communityId);
-      this.#host.onFree(communityId);
+    if (device.memberships.get(communityId) === membership) {
+      device.memberships.delete(communityId);
+      const uses = this.#uses.get(communityId);
+      if (uses !== undefined && --uses.count === 0) {
+        this.#uses.delete(communityId);
+        this.#host.onFree(communityId);
+      }
     }
     this.#forget(device);
   }
@@ -419,7 +427,7 @@ export class Devices {
   #forget(device: Device): void {
     if (device.sockets.size > 0 || device.memberships.size > 0) return;
     const devices = this.#users.get(device.userId);
-    if (devices?.get(device.deviceId) !== device) return;
+    if (devices === undefined || devices.get(device.deviceId) !== device) return;
     devices.delete(device.deviceId);
     if (devices.size === 0) this.#users.delete(device.userId);
   }
@@ -428,7 +436,7 @@ export class Devices {
 
   #enter(membership: Membership, t: Instant): void {
     const { device, communityId } = membership;
-    const user = this.#host.view.get(communityId)?.users.get(device.userId);
+    const user = this.#recordOf(membership);
     if (user !== undefined) {
       let earlier: Held | undefined;
       for (const held of user.held) {
@@ -456,7 +464,7 @@ export class Devices {
     device.fresh = false;
     // Not when it connected: a node that has just started had heard nobody's clock by then.
     device.born = this.#host.stamp();
-    const entry = this.#compose(membership, t);
+    const entry = this.#compose(membership, t, user);
     membership.entry = entry;
     this.entries++;
     this.changes++;
@@ -467,10 +475,14 @@ export class Devices {
     this.#adopt(device.userId, device.veil, t);
   }
 
+  /** What is held of the membership's user in its community, here and elsewhere. */
+  #recordOf({ device, communityId }: Membership): UserRecord | undefined {
+    return this.#host.view.get(communityId)?.users.get(device.userId);
+  }
+
   /** The entry as it should be now. */
-  #compose(membership: Membership, t: Instant): Entry {
+  #compose(membership: Membership, t: Instant, user: UserRecord | undefined): Entry {
     const { device, communityId } = membership;
-    const user = this.#host.view.get(communityId)?.users.get(device.userId);
     let connectedAt = membership.entry?.connectedAt ?? t.wall;
     let since = membership.entry?.since ?? t.wall;
     let newest: Entry | undefined;
@@ -489,7 +501,7 @@ export class Devices {
       device.infoRev = known && newest !== undefined ? newest.infoRev : this.#host.stamp();
     }
     return {
-      key: membership.entry?.key ?? entryKey(communityId, device.userId, device.deviceId),
+      key: membership.entry?.key ?? keyOf(device, communityId),
       communityId,
       userId: device.userId,
       deviceId: device.deviceId,
@@ -507,6 +519,10 @@ export class Devices {
       typing: device.typing,
       meta: device.meta,
     };
+  }
+
+  #composed(membership: Membership, t: Instant): Entry {
+    return this.#compose(membership, t, this.#recordOf(membership));
   }
 
   #write(membership: Membership, entry: Entry): void {
@@ -598,7 +614,7 @@ export class Devices {
 
   #rewrite(device: Device, t: Instant): void {
     for (const membership of device.memberships.values()) {
-      if (membership.entry !== null) this.#write(membership, this.#compose(membership, t));
+      if (membership.entry !== null) this.#write(membership, this.#composed(membership, t));
     }
   }
 
@@ -706,10 +722,10 @@ export class Devices {
   }
 
   /** Whether another node holds the same device in the same community. */
-  #isElsewhere({ device, communityId, held: own }: Membership): boolean {
-    const user = this.#host.view.get(communityId)?.users.get(device.userId);
+  #isElsewhere(membership: Membership): boolean {
+    const { device, held: own } = membership;
     return (
-      user?.held.some(
+      this.#recordOf(membership)?.held.some(
         (held) =>
           held !== own &&
           held.entry.deviceId === device.deviceId &&
@@ -803,4 +819,12 @@ export class Devices {
 
 function leftUntil(until: number, now: number): number | null {
   return until === 0 ? null : Math.round(Math.max(0, until - now));
+}
+
+function keyOf(device: Device, communityId: string): string {
+  if (device.keyOf !== communityId) {
+    device.key = entryKey(communityId, device.userId, device.deviceId);
+    device.keyOf = communityId;
+  }
+  return device.key;
 }

@@ -84,12 +84,18 @@ export function encodeEntry(e: Entry): WireEntry {
   return wire;
 }
 
-export function decodeEntry(wire: unknown): Entry | undefined {
+/** Of two equal ids only one is kept: thousands of entries in a row are of one community. */
+function shared(id: unknown, like: string | undefined): unknown {
+  return id === like ? like : id;
+}
+
+/** Reads an entry; ids that it has in common with the entry `like` are the same strings. */
+export function decodeEntry(wire: unknown, like?: Entry): Entry | undefined {
   if (!Array.isArray(wire) || wire.length < 3 || wire.length > ENTRY_FIELDS) return undefined;
   // By index: an iterator would cost more than all the checks.
-  const c: unknown = wire[0];
+  const c = shared(wire[0], like?.communityId);
   const u: unknown = wire[1];
-  const d: unknown = wire[2];
+  const d = shared(wire[2], like?.deviceId);
   const s = fieldAt(wire, 3);
   const veil = fieldAt(wire, 4);
   const connectedAt = fieldAt(wire, 5);
@@ -246,11 +252,11 @@ export function encodeOp(op: Op): unknown[] {
   }
 }
 
-function decodeOp(wire: unknown): Op | undefined {
+function decodeOp(wire: unknown, last: Op | undefined): Op | undefined {
   if (!Array.isArray(wire)) return undefined;
   const code: unknown = wire[0];
   if (code === 0) {
-    const entry = decodeEntry(wire[1]);
+    const entry = decodeEntry(wire[1], last?.op === 'put' ? last.entry : undefined);
     return entry && { op: 'put', entry };
   }
   const c: unknown = wire[1];
@@ -282,7 +288,10 @@ export function decodeEntries(body: string): Entry[] | undefined {
   return decodeList(body, decodeEntry);
 }
 
-function decodeList<T>(body: string, decode: (wire: unknown) => T | undefined): T[] | undefined {
+function decodeList<T>(
+  body: string,
+  decode: (wire: unknown, last: T | undefined) => T | undefined,
+): T[] | undefined {
   let wire: unknown;
   try {
     wire = JSON.parse(body);
@@ -291,10 +300,11 @@ function decodeList<T>(body: string, decode: (wire: unknown) => T | undefined): 
   }
   if (!Array.isArray(wire)) return undefined;
   const result: T[] = [];
+  let last: T | undefined;
   for (const item of wire) {
-    const value = decode(item);
-    if (value === undefined) return undefined;
-    result.push(value);
+    last = decode(item, last);
+    if (last === undefined) return undefined;
+    result.push(last);
   }
   return result;
 }

@@ -1,5 +1,6 @@
 import { shardOf } from './digest.js';
 import type { Peer } from './membership.js';
+import { PendingJoins } from './pending-joins.js';
 import type { NodeStats } from './stats.js';
 import type { Effect, Instant } from './types.js';
 import type { View } from './view.js';
@@ -22,6 +23,8 @@ export interface InterestHost {
   readonly quietMs: number;
   readonly askAgainMs: number;
   readonly dropDelayMs: number;
+  /** Sockets that enter in one slice of the event loop. */
+  readonly sliceEntries: number;
   readonly view: View;
   readonly out: Effect[];
   readonly stats: NodeStats;
@@ -54,7 +57,6 @@ interface Shard {
   askAgainAt: number;
   /** Nodes that have not answered yet, or whose log is not here as far as they said (≥ 0). */
   readonly awaiting: Map<string, number>;
-  joins: PendingJoin[];
   /** When nothing here needs the shard any more, or Infinity. */
   dropAt: number;
 }
@@ -64,17 +66,12 @@ interface Need {
   readUntil: number;
 }
 
-interface PendingJoin {
-  readonly socketId: string;
-  readonly communityId: string;
-  readonly until: number;
-}
-
 export class Interest {
   readonly #host: InterestHost;
   readonly #shards = new Map<number, Shard>();
   /** Shards of which everybody is to be asked with the next flush. */
   readonly #toAsk = new Set<Shard>();
+  readonly #joins = new PendingJoins();
 
   constructor(host: InterestHost) {
     this.#host = host;
@@ -149,7 +146,6 @@ export class Interest {
         request: 0,
         askAgainAt: Infinity,
         awaiting: new Map(),
-        joins: [],
         dropAt: Infinity,
       };
       this.#shards.set(index, shard);
@@ -166,7 +162,7 @@ export class Interest {
     const shard = this.#shards.get(this.#shardOf(communityId));
     const need = shard?.communities.get(communityId);
     if (shard === undefined || need === undefined) return;
-    if (shard.joins.some((join) => join.communityId === communityId)) return;
+    if (this.#joins.has(communityId)) return;
     if (hosts(communityId)) return;
     const community = view.get(communityId);
     // A socket that does not count (it has shown no life) is told of everything all the same.
@@ -195,27 +191,32 @@ export class Interest {
   join(socketId: string, communityId: string, isMember: boolean): boolean {
     const need = this.#need(communityId);
     const shard = this.#shard(this.#shardOf(communityId));
-    if (shard.primed || isMember) return true;
-    need.local = true;
-    if (shard.joins.some((j) => j.socketId === socketId && j.communityId === communityId)) {
-      return false;
+    if (shard.primed || isMember) {
+      for (const join of this.#joins.of(socketId, communityId)) this.#joins.delete(join);
+      return true;
     }
+    need.local = true;
     const until = this.#host.instant().now + this.#host.firstListWaitMs;
-    shard.joins.push({ socketId, communityId, until });
+    this.#joins.add({ socketId, communityId, shard: shard.index, until });
     return false;
   }
 
   /** The socket does not wait any more: for one community, or for any. */
   cancelJoins(socketId: string, communityId: string | undefined): void {
-    for (const shard of this.#shards.values()) {
-      if (shard.joins.length === 0) continue;
-      const cancelled = shard.joins.filter(
-        (j) =>
-          j.socketId === socketId && (communityId === undefined || j.communityId === communityId),
-      );
-      if (cancelled.length === 0) continue;
-      shard.joins = shard.joins.filter((j) => !cancelled.includes(j));
-      for (const join of cancelled) this.free(join.communityId);
+    const cancelled = this.#joins.of(socketId, communityId);
+    for (const join of cancelled) this.#joins.delete(join);
+    for (const join of cancelled) this.free(join.communityId);
+  }
+
+  /** One slice of those that wait for a shard enter: all, or who has waited long enough. */
+  #enterSome(shard: Shard): void {
+    const { enter, instant, sliceEntries } = this.#host;
+    const { now } = instant();
+    let left = sliceEntries;
+    for (const join of this.#joins.in(shard.index)) {
+      if ((!shard.primed && join.until > now) || left-- <= 0) return;
+      this.#joins.delete(join);
+      enter(join.socketId, join.communityId);
     }
   }
 
@@ -244,7 +245,7 @@ export class Interest {
 
   #primed(shard: Shard): void {
     if (shard.primed) return;
-    const { stats, enter, view, isDegraded } = this.#host;
+    const { stats, view, isDegraded } = this.#host;
     shard.primed = true;
     shard.quiet = isDegraded();
     this.#toAsk.delete(shard);
@@ -252,7 +253,7 @@ export class Interest {
     stats.primes++;
     stats.primeMsTotal += took;
     if (took > stats.primeMsMax) stats.primeMsMax = took;
-    for (const join of shard.joins.splice(0)) enter(join.socketId, join.communityId);
+    this.#enterSome(shard);
     view.release(shard.index);
   }
 
@@ -353,7 +354,10 @@ export class Interest {
 
   nextDue(): number {
     let at = Infinity;
-    for (const { joins } of this.#shards.values()) at = Math.min(at, joins[0]?.until ?? Infinity);
+    for (const { index, primed } of this.#shards.values()) {
+      const until = this.#joins.next(index);
+      at = Math.min(at, primed && until < Infinity ? -Infinity : until);
+    }
     return at;
   }
 
@@ -370,10 +374,7 @@ export class Interest {
         shard.quiet = false;
         this.#host.view.release(shard.index);
       }
-      while (shard.joins.length > 0 && (shard.joins[0] as PendingJoin).until <= now) {
-        const join = shard.joins.shift() as PendingJoin;
-        this.#host.enter(join.socketId, join.communityId);
-      }
+      this.#enterSome(shard);
       for (const [communityId, need] of shard.communities) {
         if (!need.local && need.readUntil <= now) this.free(communityId);
       }

@@ -33,11 +33,13 @@ export interface Delta {
   readonly sealedAt: number;
 }
 
-interface Change {
-  next: Entry | undefined;
-  reason: RemoveReason;
-  at: number;
+interface Removal {
+  readonly reason: RemoveReason;
+  readonly at: number;
 }
+
+/** What an entry is to become: another, or none. */
+type Change = Entry | Removal;
 
 interface Recorded {
   entry: Entry;
@@ -82,12 +84,12 @@ export class ShardLog {
   }
 
   put(entry: Entry): void {
-    this.#pending.set(entry.key, { next: entry, reason: 'left', at: 0 });
+    this.#pending.set(entry.key, entry);
   }
 
   remove(entry: Entry, reason: RemoveReason, at: number): void {
     const { key } = entry;
-    if (this.#sealed.has(key)) this.#pending.set(key, { next: undefined, reason, at });
+    if (this.#sealed.has(key)) this.#pending.set(key, { reason, at });
     else this.#pending.delete(key);
   }
 
@@ -113,14 +115,14 @@ export class ShardLog {
 
   #apply(key: string, change: Change): Op | undefined {
     const base = this.#sealed.get(key);
-    const next = change.next;
-    if (next === undefined) {
+    if ('reason' in change) {
       if (base === undefined) return undefined;
       this.#sealed.delete(key);
       this.#digest.fold(base.keyHash, base.entry.rev, -1);
       const { communityId, userId, deviceId } = base.entry;
       return { op: 'remove', communityId, userId, deviceId, reason: change.reason, at: change.at };
     }
+    const next = change;
     if (base === undefined) {
       const keyHash = hashKey(key);
       this.#sealed.set(key, { entry: next, keyHash });

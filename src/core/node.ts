@@ -15,6 +15,7 @@ import { reportOf, type NodeReport } from './report.js';
 import { RollCallAnswers } from './roll-call.js';
 import { Owner, type Held } from './roster.js';
 import { asks, routeOf, type Route } from './route.js';
+import type { ReadonlySmallSet } from './small.js';
 import { newStats, type NodeGauges, type NodeStats } from './stats.js';
 import type {
   DevicePatch,
@@ -95,6 +96,7 @@ export class PresenceNode {
     this.#solo = o.solo === true;
     this.nodeId = o.nodeId;
     this.nodeName = o.nodeName;
+    const { sliceEntries } = { ...DEFAULT_REPLICA_LIMITS, ...o.replica };
     this.#self = new Owner(o.nodeId);
     this.stats = newStats();
     this.#discovery = new Discovery({
@@ -117,6 +119,7 @@ export class PresenceNode {
         isLocal: (userId, communityId) => this.#devices.isLocal(userId, communityId),
         activateAll: o.interest === 'all',
         stormChanges: o.stormChanges,
+        sliceEntries,
       },
       this.#out,
     );
@@ -141,6 +144,7 @@ export class PresenceNode {
       quietMs: o.readyTimeoutMs,
       askAgainMs: o.replica?.pullTimeoutMs ?? DEFAULT_REPLICA_LIMITS.pullTimeoutMs,
       dropDelayMs: o.dropDelayMs,
+      sliceEntries,
       view: this.#view,
       out: this.#out,
       stats: this.stats,
@@ -722,9 +726,10 @@ export class PresenceNode {
       this.#publisher.open();
       this.#view.open();
     }
+    // Those who wait for a list have nothing yet, and they wait for this process only.
+    this.#view.flush();
     this.#publisher.flush(t.now);
     if (this.#interest.hasToAsk) this.#ask(undefined, this.#interest.takeWants());
-    this.#view.flush();
     this.#publisher.stepSnapshots();
     this.#rollCalls.step((message) => this.#send(message));
     this.#continuing =
@@ -803,7 +808,7 @@ export class PresenceNode {
     return this.#devices.socketsOf(userId, communityId);
   }
 
-  communitiesOf(socketId: string): ReadonlySet<string> | undefined {
+  communitiesOf(socketId: string): ReadonlySmallSet<string> | undefined {
     return this.#devices.communitiesOf(socketId);
   }
 

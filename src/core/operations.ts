@@ -250,6 +250,8 @@ export class Operations {
   }
 
   nextDue(): number {
+    // Asked after every input, and nearly always for nothing.
+    if (this.#inquiries.size + this.#evictions.size + this.#surveys.size === 0) return Infinity;
     let at = Infinity;
     for (const opened of [this.#inquiries, this.#evictions, this.#surveys]) {
       for (const { awaiting, until, askAgainAt } of opened.values()) {

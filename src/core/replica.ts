@@ -33,7 +33,7 @@ export const DEFAULT_REPLICA_LIMITS: ReplicaLimits = {
   pullTimeoutMaxMs: 8000,
   bufferedDeltas: 32,
   snapshotEntries: 1_000_000,
-  sliceEntries: 250,
+  sliceEntries: 100,
 };
 
 export interface ReplicaHost {

@@ -94,15 +94,14 @@ function fold(record: UserRecord, veil: number): UserPresence | null {
       chosen.sort((a, b) => (a.entry.deviceId < b.entry.deviceId ? -1 : 1));
     }
   }
-  const devices: DevicePresence[] = [];
+  // Not pushed one by one: an array that grows has room for many, and there is one for each user.
+  const devices = chosen.map(deviceOfHeld);
   let status: Status = 'idle';
   let since = Infinity;
   let lastActiveAt = 0;
   let info = (chosen[0] as Held).entry;
   for (const { entry } of chosen) {
-    const device = deviceOf(entry);
-    devices.push(device);
-    status = moreAvailable(status, device.status);
+    status = moreAvailable(status, shownStatus(entry));
     if (entry.since < since) since = entry.since;
     if (entry.lastActiveAt > lastActiveAt) lastActiveAt = entry.lastActiveAt;
     if (entry.infoRev > info.infoRev) info = entry;
@@ -131,9 +130,13 @@ function isLaterHeld(a: Held, b: Held): boolean {
   return isLater(a.entry, a.owner.nodeId, b.entry, b.owner.nodeId);
 }
 
-function deviceOf(entry: Entry): DevicePresence {
+function shownStatus({ status }: Entry): Status {
+  return status === 'invisible' ? 'active' : status;
+}
+
+function deviceOfHeld({ entry }: Held): DevicePresence {
   const { deviceId, connectedAt, lastActiveAt } = entry;
-  const status = entry.status === 'invisible' ? 'active' : entry.status;
+  const status = shownStatus(entry);
   if (entry.boardId === undefined && !entry.typing && entry.meta === undefined) {
     return Object.freeze({ deviceId, status, connectedAt, lastActiveAt });
   }

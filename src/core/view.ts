@@ -38,6 +38,8 @@ export interface ViewHost {
   readonly activateAll: boolean;
   /** Above this many changes at once, or `STORM_SHARE` of the roster, a list replaces the events. Default 50. */
   readonly stormChanges?: number | undefined;
+  /** Entries that are dropped in one slice where many are due at once. Default: no bound. */
+  readonly sliceEntries?: number | undefined;
 }
 
 const STORM_CHANGES = 50;
@@ -131,6 +133,8 @@ export class View {
   readonly #work = new Set<Community>();
   readonly #bulk = new Set<BulkChange>();
   readonly #expiring = new Deadlines<Held>();
+  /** More is due to be dropped than a slice allows: nothing is told before it is gone. */
+  #isExpiring = false;
   /** Its lists did not fit into the last slice: the next begins with them. */
   #first: Community | null = null;
   /** Users that were to be compared when the flush began and have not been yet. */
@@ -220,7 +224,9 @@ export class View {
       community.users.set(entry.userId, user);
     }
     const held: Held = { entry, owner, user, until: 0, untilReason: 'disconnected' };
-    user.held.push(held);
+    // Most users have one device: an array that is pushed to has room for many.
+    if (user.held.length === 0) user.held = [held];
+    else user.held.push(held);
     this.entries++;
     return held;
   }
@@ -272,13 +278,18 @@ export class View {
     this.#mark(user, false);
   }
 
-  /** Drops what was expected elsewhere and did not come. */
+  /** Drops what was expected elsewhere and did not come: one slice of it, `nextExpiry` says if there is more. */
   expire(now: number): void {
-    for (;;) {
+    const { sliceEntries = Infinity } = this.#host;
+    for (let i = 0; i < sliceEntries; i++) {
       const held = this.#expiring.pop(now);
-      if (held === undefined) return;
+      if (held === undefined) break;
       this.drop(held, held.untilReason, held.entry.lastActiveAt, false);
     }
+    const wasExpiring = this.#isExpiring;
+    this.#isExpiring = this.#expiring.next() <= now;
+    // What the flush began with is told together with the rest.
+    if (wasExpiring && !this.#isExpiring) this.open();
   }
 
   nextExpiry(): number {
@@ -404,10 +415,11 @@ export class View {
 
   /** This socket gets nothing more of the community. */
   leave(community: Community, socketId: string): void {
-    community.sockets.delete(socketId);
-    community.waiting.delete(socketId);
-    community.relisting.delete(socketId);
-    community.servedIncomplete.delete(socketId);
+    const { sockets, waiting, relisting, servedIncomplete } = community;
+    sockets.delete(socketId);
+    waiting.delete(socketId);
+    if (relisting.size > 0) relisting.delete(socketId);
+    if (servedIncomplete.size > 0) servedIncomplete.delete(socketId);
   }
 
   /** What was found out is known now: tell what was held back, as lists. */
@@ -446,7 +458,7 @@ export class View {
 
   /** Whether the flush that was opened has more to tell. Sockets that wait for a list prolong it. */
   get isFlushing(): boolean {
-    if (this.#bulk.size > 0) return true;
+    if (this.#bulk.size > 0 || this.#isExpiring) return true;
     if (this.#due > 0 && this.#work.size > 0) return true;
     for (const { relisting, waiting } of this.#work) {
       if (relisting.size + waiting.size > 0) return true;
@@ -463,6 +475,7 @@ export class View {
       units = UNITS_BESIDE_BULK;
       break;
     }
+    if (this.#isExpiring) return;
     const changing = new Set<number>();
     for (const { shard } of this.#bulk) changing.add(shard);
     const first = this.#first;
@@ -475,7 +488,8 @@ export class View {
       }
       if (units > 0 && hasListsToTell(community)) {
         const fits = community.pages.length <= (bytes * units) / SLICE_UNITS;
-        if (fits || community === first) bytes = this.#tellLists(community, bytes);
+        const isOwnSlice = bytes === SLICE_LIST_BYTES && units >= SLICE_UNITS / 2;
+        if (fits || isOwnSlice || community === first) bytes = this.#tellLists(community, bytes);
         else {
           this.#first = community;
           return;

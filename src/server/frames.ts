@@ -38,7 +38,7 @@ interface Base {
 }
 
 /** A shorter list is put together anew each time. */
-const BASE_FROM_BYTES = 512 * 1024;
+const BASE_FROM_BYTES = 192 * 1024;
 /** A base with less of the list than this is made anew. */
 const BASE_SHARE = 0.75;
 

@@ -96,7 +96,10 @@ describe('a first snapshot', () => {
   });
 });
 
-describe('a node that dies', () => {
+describe.each([
+  ['dies', 'node-down', (cluster: CoreCluster): void => cluster.kill('a')],
+  ['leaves', 'disconnected', (cluster: CoreCluster): void => cluster.node('a').close(cluster.t)],
+] as const)('a node that %s', (_how, reason, end) => {
   it('with more users than fit in a slice is told as one list', () => {
     const cluster = new CoreCluster();
     cluster.start('a');
@@ -105,14 +108,57 @@ describe('a node that dies', () => {
     for (let i = 0; i < 10; i++) cluster.join('a', `u${i}`);
     cluster.run(5000);
     const before = cluster.at('b').told.length;
-    cluster.kill('a');
+    end(cluster);
     cluster.run(15_000);
     const told = cluster.at('b').told.slice(before);
     expect(told.filter(({ type }) => type === 'list')).toMatchObject([{ users: ['watcher'] }]);
     // The application hears of each.
     for (let i = 0; i < 10; i++) {
-      expect(told).toContainEqual({ type: 'userOffline', userId: `u${i}`, reason: 'node-down' });
+      expect(told).toContainEqual({ type: 'userOffline', userId: `u${i}`, reason });
     }
+  });
+});
+
+describe('sockets that wait for a first list', () => {
+  it('enter in slices, and those that go meanwhile do not', () => {
+    const node = new PresenceNode({
+      nodeId: 'n',
+      random: () => 0,
+      replica: { sliceEntries: 2 },
+    });
+    let now = 0;
+    const t = (): { now: number; wall: number } => ({ now, wall: now });
+    node.start(t());
+    for (let i = 0; i < 7; i++) {
+      node.connect(`s${i}`, { userId: `u${i}`, deviceId: 'd' }, t());
+      node.join(`s${i}`, 'c', t());
+    }
+    // Asking twice is asking once.
+    node.join('s1', 'c', t());
+    const entered = (): number => node.gauges(now).entriesOwned;
+    while (entered() === 0) {
+      now = Math.max(now, node.nextTickAt());
+      node.tick(t());
+    }
+    expect(entered()).toBe(2);
+    node.disconnect('s3', 'left', t());
+    node.leave('s4', 'c', t());
+    const counts = [2];
+    // Nothing else is waited for: as soon as I/O has been read the next slice follows.
+    while (node.nextTickAt() <= now) {
+      node.tick(t());
+      if (entered() !== counts.at(-1)) counts.push(entered());
+    }
+    expect(counts).toEqual([2, 4, 5]);
+    now += 100;
+    node.tick(t());
+    expect(node.onlineUsers('c').map(({ userId }) => userId)).toEqual([
+      'u0',
+      'u1',
+      'u2',
+      'u5',
+      'u6',
+    ]);
   });
 });
 
