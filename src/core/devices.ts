@@ -176,7 +176,7 @@ export class Devices {
         device.info = identity.info;
         device.infoRev = 0;
         for (const membership of device.memberships.values()) {
-          if (membership.entry !== null) this.#write(membership, this.#composed(membership, t));
+          if (membership.entry !== null) this.#write(membership, this.#compose(membership, t));
         }
       }
       if (identity.status !== undefined && identity.status !== device.status) {
@@ -367,7 +367,7 @@ export class Devices {
     }
     // The others must know that this is the device's latest connection.
     if (entry.born < device.born) {
-      this.#write(membership, { ...this.#composed(membership, t), born: device.born });
+      this.#write(membership, { ...this.#compose(membership, t), born: device.born });
     }
     if (held !== null && isVeiled(entry.veil) && membership.sockets.size === 1) {
       // An invisible user is told to the user's own sockets, and here is the first of them.
@@ -464,7 +464,7 @@ export class Devices {
     device.fresh = false;
     // Not when it connected: a node that has just started had heard nobody's clock by then.
     device.born = this.#host.stamp();
-    const entry = this.#compose(membership, t, user);
+    const entry = this.#entryOf(membership, t, user);
     membership.entry = entry;
     this.entries++;
     this.changes++;
@@ -480,8 +480,8 @@ export class Devices {
     return this.#host.view.get(communityId)?.users.get(device.userId);
   }
 
-  /** The entry as it should be now. */
-  #compose(membership: Membership, t: Instant, user: UserRecord | undefined): Entry {
+  /** The entry as it should be now, beside what is held of its user. */
+  #entryOf(membership: Membership, t: Instant, user: UserRecord | undefined): Entry {
     const { device, communityId } = membership;
     let connectedAt = membership.entry?.connectedAt ?? t.wall;
     let since = membership.entry?.since ?? t.wall;
@@ -521,8 +521,8 @@ export class Devices {
     };
   }
 
-  #composed(membership: Membership, t: Instant): Entry {
-    return this.#compose(membership, t, this.#recordOf(membership));
+  #compose(membership: Membership, t: Instant): Entry {
+    return this.#entryOf(membership, t, this.#recordOf(membership));
   }
 
   #write(membership: Membership, entry: Entry): void {
@@ -614,7 +614,7 @@ export class Devices {
 
   #rewrite(device: Device, t: Instant): void {
     for (const membership of device.memberships.values()) {
-      if (membership.entry !== null) this.#write(membership, this.#composed(membership, t));
+      if (membership.entry !== null) this.#write(membership, this.#compose(membership, t));
     }
   }
 

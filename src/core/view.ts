@@ -488,7 +488,7 @@ export class View {
       }
       if (units > 0 && hasListsToTell(community)) {
         const fits = community.pages.length <= (bytes * units) / SLICE_UNITS;
-        const isOwnSlice = bytes === SLICE_LIST_BYTES && units >= SLICE_UNITS / 2;
+        const isOwnSlice = bytes === SLICE_LIST_BYTES && units > SLICE_UNITS / 2;
         if (fits || isOwnSlice || community === first) bytes = this.#tellLists(community, bytes);
         else {
           this.#first = community;
