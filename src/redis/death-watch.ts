@@ -1,5 +1,5 @@
 import type { WatchConnection } from './channel-link.js';
-import { inTime } from './in-time.js';
+import { answered } from './link.js';
 
 /**
  * Redis closes the connections of a process that dies at once, long before its heartbeats are missed.
@@ -108,7 +108,7 @@ export class DeathWatch {
     const connection = this.#connection;
     const nodeIds = [...this.#sightings.keys()];
     const askedAt = performance.now();
-    const [owned, ...counts] = await inTime(connection.count([own, ...nodeIds.map(channelOf)]));
+    const [owned, ...counts] = await answered(connection.count([own, ...nodeIds.map(channelOf)]));
     const isLate = performance.now() - askedAt > LATE_MS || askedAt - this.#askedAt > LATE_MS;
     this.#askedAt = askedAt;
     if (owned === 0) {
@@ -132,7 +132,7 @@ export class DeathWatch {
       () => {},
     );
     try {
-      const opened = await inTime(opening);
+      const opened = await answered(opening);
       return this.#closed ? undefined : opened;
     } catch (error) {
       isWaitedFor = false;

@@ -1,3 +1,4 @@
+import { inTime } from '../transport/in-time.js';
 import type { Script } from './scripts.js';
 
 /**
@@ -22,6 +23,14 @@ export interface RedisLink {
   readonly unsubscribe: (channel: string) => Promise<unknown>;
   /** Ends what `start` connected; the given client stays as it is. */
   readonly close: () => void;
+}
+
+/** A command that has not been answered by then counts as failed. */
+const ANSWER_MS = 2000;
+
+/** Waits for an answer of Redis, but not for ever. */
+export function answered<T>(promise: Promise<T>, ms = ANSWER_MS): Promise<T> {
+  return inTime(promise, ms, 'Redis');
 }
 
 type Listener = (...args: never[]) => void;

@@ -6,7 +6,7 @@ import type {
   StoreHost,
   StoreOutcome,
 } from '../strategy/index.js';
-import { inTime } from './in-time.js';
+import { answered } from './link.js';
 import type { Keys } from './keys.js';
 import { RedisLastSeen } from './last-seen.js';
 import type { RedisLink } from './link.js';
@@ -51,7 +51,7 @@ export class RedisStore implements Store {
   }
 
   perform({ id, command }: { readonly id: number; readonly command: StoreCommand }): void {
-    const running = inTime(this.#run(command))
+    const running = answered(this.#run(command))
       .catch((error: unknown): StoreOutcome => {
         this.#report(error instanceof Error ? error.message : String(error));
         return { kind: 'failed' };
@@ -153,7 +153,7 @@ export class RedisStore implements Store {
   }
 
   lastSeen(userId: string): Promise<number | undefined> {
-    return inTime(this.#seen.read(userId));
+    return answered(this.#seen.read(userId));
   }
 
   async close(): Promise<void> {

@@ -5,7 +5,7 @@ import type { ChannelLink } from './channel-link.js';
 import type { Channels } from './channels.js';
 import { DeathWatch } from './death-watch.js';
 import { decodeFrame, encodeEcho, encodeFrame } from './frame.js';
-import { inTime } from './in-time.js';
+import { answered } from './link.js';
 import { Subscriptions } from './subscriptions.js';
 
 /** What asks waits for subscriptions this long; then the answers come, and what is missed is pulled. */
@@ -150,7 +150,7 @@ export class RedisTransport implements Transport {
     try {
       const heard = new Promise<void>((resolve) => this.#echoes.set(token, resolve));
       this.#send(this.#own, frame);
-      await inTime(heard, ECHO_MS);
+      await answered(heard, ECHO_MS);
       this.#fault = '';
       return true;
     } catch {

@@ -25,6 +25,8 @@ export interface PresenceLimits {
   readonly messageBytes: number;
   /** Bytes that may wait for one slow socket before it is set aside. Default 1 MiB. */
   readonly slowSocketBytes: number;
+  /** Ms that `identify` and `authorize` may take to answer; later they count as a no. Default 10,000. */
+  readonly decisionMs: number;
 }
 
 /** The limits where the option `limits` says nothing else. */
@@ -40,6 +42,7 @@ export const DEFAULT_LIMITS: PresenceLimits = {
   watchedUsers: 200,
   messageBytes: 1024 * 1024,
   slowSocketBytes: 1024 * 1024,
+  decisionMs: 10_000,
 };
 
 function invalid(message: string): PresenceError {

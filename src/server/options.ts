@@ -32,14 +32,15 @@ export interface PresenceLogger {
 export interface PresenceOptions<S extends Socket = Socket> {
   /**
    * Says who a socket is, after the application's own middlewares have run. Give null for a socket
-   * that has no presence. If it throws, the socket stays connected but has no presence.
+   * that has no presence. If it throws, or takes longer than `limits.decisionMs`, the socket stays connected
+   * but has no presence.
    */
   readonly identify: (
     socket: S,
   ) => PresenceIdentity | null | undefined | Promise<PresenceIdentity | null | undefined>;
   /**
-   * May this identity see and join the community? Asked for every community. Default: the communities
-   * that `identify` gave, and no others.
+   * May this identity see and join the community? Asked for every community; an error, or no answer within
+   * `limits.decisionMs`, is a no. Default: the communities that `identify` gave, and no others.
    */
   readonly authorize?: (
     identity: PresenceIdentity,

@@ -1,6 +1,7 @@
 import type { Namespace, Socket } from 'socket.io';
 import type { DevicePatch, EvictionTarget } from '../core/index.js';
 import type { Driver } from './driver.js';
+import { inTime } from '../transport/in-time.js';
 import { describeError, PresenceError } from './errors.js';
 import type { FanOut } from './fan-out.js';
 import {
@@ -165,7 +166,7 @@ export class Sockets {
     const { options, logger, limits } = this.#host;
     let identity: Identified;
     try {
-      const said = await options.identify(socket);
+      const said = await this.#decision(options.identify(socket), 'identify');
       if (said === null || said === undefined) return null;
       identity = checkIdentity(said, socket.id, limits);
     } catch (error) {
@@ -220,14 +221,22 @@ export class Sockets {
     const { authorize } = this.#host.options;
     if (authorize === undefined) return identity.communities.includes(communityId);
     try {
-      return (await authorize(identity, communityId)) === true;
+      return (await this.#decision(authorize(identity, communityId), 'authorize')) === true;
     } catch (error) {
       this.#host.logger.error(
         { event: 'authorize-failed', error: String(error) },
-        'authorize threw; the community was refused',
+        'authorize failed; the community was refused',
       );
       return false;
     }
+  }
+
+  /** What the application decides, in time: who waits for it is kept in memory. */
+  #decision<T>(said: T | PromiseLike<T>, who: 'identify' | 'authorize'): T | Promise<T> {
+    const isPending = typeof (said as Partial<PromiseLike<T>> | null)?.then === 'function';
+    return isPending
+      ? inTime(Promise.resolve(said), this.#host.limits.decisionMs, who)
+      : (said as T);
   }
 
   #enter(session: Session, communityId: string): void {

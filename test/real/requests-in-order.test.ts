@@ -92,3 +92,28 @@ it('a community whose `authorize` hangs holds up no other', async () => {
   expect(await client?.send('leaveCommunity', 'c')).toMatchObject({ ok: true });
   expect(await client?.send('joinCommunity', 'c')).toMatchObject({ ok: true });
 });
+
+it('an `authorize` that never answers is a no, and what was asked for after it is done', async () => {
+  const { asked } = await start({ decisionMs: 300 });
+  const joined = client?.send('joinCommunity', 'slow');
+  const left = client?.send('leaveCommunity', 'slow');
+  expect(await joined).toMatchObject({ ok: false, error: { code: 'NOT_AUTHORIZED' } });
+  expect(await left).toMatchObject({ ok: true });
+  // It answers after all, and nobody enters.
+  asked[0]?.();
+  await goOn();
+  expect(await application?.presences[0]?.fetchOnlineUsers('slow')).toEqual([]);
+});
+
+it('an `identify` that never answers leaves a socket without presence, and tells it so', async () => {
+  application = await Application.start();
+  application.present({
+    limits: { decisionMs: 300 },
+    identify: () => new Promise<never>(() => {}),
+  });
+  client = new TestClient(application.url, { userId: 'ada', deviceId: 'd', communities: ['c'] });
+  expect(await client.send('presenceSync', 'c')).toMatchObject({
+    ok: false,
+    error: { code: 'NOT_IDENTIFIED' },
+  });
+});
