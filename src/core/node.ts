@@ -8,6 +8,7 @@ import { DEFAULT_LOG_LIMITS, type ShardLog } from './log.js';
 import { Membership, type Peer } from './membership.js';
 import { withDefaults, type FullNodeOptions, type NodeOptions } from './node-options.js';
 import { Operations } from './operations.js';
+import { FlushWindow } from './flush-window.js';
 import { Publisher } from './publisher.js';
 import { DEFAULT_REPLICA_LIMITS } from './replica.js';
 import { Replicas } from './replicas.js';
@@ -51,6 +52,8 @@ import {
 const DEAF_BEATS = 1.25;
 /** How long a read keeps the interest in a community that nobody here is in. */
 const READ_INTEREST_MS = 60_000;
+/** For how many slices the message to the others waits at most while lists are handed to sockets here. */
+const MOST_SLICES_HELD = 2;
 
 interface Fetch {
   readonly id: number;
@@ -85,14 +88,16 @@ export class PresenceNode {
   #ready = false;
   #beatAt = Infinity;
   readonly #discovery: Discovery;
-  #lastFlush = -Infinity;
+  readonly #window: FlushWindow;
   /** When the flush that is under way was opened. */
   #flushOpened = -Infinity;
-  #continuing = false;
+  /** For how many slices the message to the others has waited for lists. */
+  #slicesHeld = 0;
 
   constructor(options: NodeOptions) {
     const o = withDefaults(options);
     this.#o = o;
+    this.#window = new FlushWindow(o.flushMs);
     this.#solo = o.solo === true;
     this.nodeId = o.nodeId;
     this.nodeName = o.nodeName;
@@ -682,10 +687,7 @@ export class PresenceNode {
     // Cut off, nobody is asked (see #pull), so nothing is due either.
     if (!this.#membership.degraded) at = Math.min(at, this.#replicas.nextDue());
     for (const fetch of this.#fetches) at = Math.min(at, fetch.until);
-    if (this.#hasWork()) {
-      at = this.#continuing ? -Infinity : Math.min(at, this.#lastFlush + this.#o.flushMs);
-    }
-    return at;
+    return this.#hasWork() ? Math.min(at, this.#window.dueAt) : at;
   }
 
   #hasWork(): boolean {
@@ -706,9 +708,7 @@ export class PresenceNode {
     this.#view.expire(t.now);
     this.#interest.tick(t.now);
     this.#tickReady(t);
-    if (this.#hasWork() && (this.#continuing || t.now >= this.#lastFlush + this.#o.flushMs)) {
-      this.#flush(t);
-    }
+    if (this.#hasWork() && t.now >= this.#window.dueAt) this.#flush(t);
     if (t.now >= this.#publisher.answerAt) this.#publisher.answer(t.now);
     if (t.now >= this.#beatAt) this.#beat();
     this.#pull(t.now);
@@ -721,23 +721,29 @@ export class PresenceNode {
    * meanwhile, a busy node would send and tell each change by itself. One that lasts is opened again.
    */
   #flush(t: Instant): void {
-    if (!this.#continuing || t.now >= this.#flushOpened + this.#o.flushMs) {
+    if (!this.#window.isContinuing || t.now >= this.#flushOpened + this.#o.flushMs) {
       this.#flushOpened = t.now;
       this.#publisher.open();
       this.#view.open();
     }
-    // Those who wait for a list have nothing yet, and they wait for this process only.
+    // Those who wait for a list have nothing yet, and they wait for this process only. The others' message
+    // waits until the list has been handed on, too, but not for one list after the other.
     this.#view.flush();
-    this.#publisher.flush(t.now);
+    if (this.#view.hasListInHand && this.#slicesHeld < MOST_SLICES_HELD) {
+      this.#slicesHeld++;
+    } else {
+      this.#slicesHeld = 0;
+      this.#publisher.flush(t.now);
+    }
     if (this.#interest.hasToAsk) this.#ask(undefined, this.#interest.takeWants());
     this.#publisher.stepSnapshots();
     this.#rollCalls.step((message) => this.#send(message));
-    this.#continuing =
+    const hasMore =
       this.#publisher.isFlushing ||
       this.#view.isFlushing ||
       this.#rollCalls.hasWork ||
       this.#interest.hasToAsk;
-    if (!this.#continuing) this.#lastFlush = t.now;
+    this.#window.done(hasMore, t.now);
   }
 
   #tickReady(t: Instant): void {

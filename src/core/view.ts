@@ -137,6 +137,7 @@ export class View {
   #isExpiring = false;
   /** Its lists did not fit into the last slice: the next begins with them. */
   #first: Community | null = null;
+  #hasToldList = false;
   /** Users that were to be compared when the flush began and have not been yet. */
   #due = 0;
   #versions = 0;
@@ -466,10 +467,16 @@ export class View {
     return false;
   }
 
+  /** Whether the last slice told a list, or the next one begins with one. */
+  get hasListInHand(): boolean {
+    return this.#hasToldList || this.#first !== null;
+  }
+
   /** Tells one slice of what has changed; `hasWork` says whether there is more. */
   flush(): void {
     let units = SLICE_UNITS;
     let bytes = SLICE_LIST_BYTES;
+    this.#hasToldList = false;
     for (const change of this.#bulk) {
       if (!change.step()) this.#bulk.delete(change);
       units = UNITS_BESIDE_BULK;
@@ -486,14 +493,14 @@ export class View {
       if (units > 0 && hasListsToTell(community)) {
         units -= ENCODE_UNITS * community.pages.encode(units);
       }
-      if (units > 0 && hasListsToTell(community)) {
+      if (hasListsToTell(community)) {
         const fits = community.pages.length <= (bytes * units) / SLICE_UNITS;
         const isOwnSlice = bytes === SLICE_LIST_BYTES && units > SLICE_UNITS / 2;
-        if (fits || isOwnSlice || community === first) bytes = this.#tellLists(community, bytes);
-        else {
+        if (units <= 0 || (!fits && !isOwnSlice && community !== first)) {
           this.#first = community;
           return;
         }
+        bytes = this.#tellLists(community, bytes);
       }
       const idle = isIdle(community);
       if (idle) this.#work.delete(community);
@@ -590,7 +597,10 @@ export class View {
         else community.servedIncomplete.add(socketId);
       }
     }
-    if (to.length > 0) this.#out.push({ kind: 'list', communityId: community.id, to });
+    if (to.length > 0) {
+      this.#hasToldList = true;
+      this.#out.push({ kind: 'list', communityId: community.id, to });
+    }
     return bytes;
   }
 

@@ -134,11 +134,14 @@ export class Driver {
     } else if (at < this.#timerAt) {
       clearTimeout(this.#timer);
       this.#timerAt = at;
+      // The clock of timers counts whole milliseconds and stands still during a turn: without one more
+      // they would come too early, and the tick would find nothing due.
+      const delay = Math.ceil(at - now) + 1;
       // Timers run before sockets are read; the tick waits until they have been (see 2.3).
       this.#timer = setTimeout(() => {
         this.#timerAt = Infinity;
         this.#soon();
-      }, at - now);
+      }, delay);
     }
   }
 

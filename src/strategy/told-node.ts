@@ -21,6 +21,7 @@ import {
   type Message,
 } from '../core/wire.js';
 import { Discovery } from '../core/discovery.js';
+import { FlushWindow } from '../core/flush-window.js';
 import type { Engine, EngineOptions } from './engine.js';
 import { READY_TIMEOUT_MS, TellingNode } from './telling-node.js';
 import { UserQueries } from '../core/user-queries.js';
@@ -43,12 +44,12 @@ export abstract class ToldNode extends TellingNode implements Engine {
   #answers: Answered[] = [];
   #answerAt = Infinity;
   #lastAnswerAt = -Infinity;
-  #lastFlush = -Infinity;
-  #continuing = false;
+  readonly #window: FlushWindow;
 
   constructor(options: EngineOptions) {
     super(options);
     const o = options;
+    this.#window = new FlushWindow(o.flushMs);
     this.membership = new Membership(
       o.nodeId,
       o.nodeName,
@@ -337,10 +338,11 @@ export abstract class ToldNode extends TellingNode implements Engine {
       this.ownDueAt(),
     );
     at = Math.min(at, this.toldDueAt());
-    if (this.view.hasWork || this.hasOwnWork) {
-      at = this.#continuing ? -Infinity : Math.min(at, this.#lastFlush + this.o.flushMs);
-    }
-    return at;
+    return this.#hasWork ? Math.min(at, this.#window.dueAt) : at;
+  }
+
+  get #hasWork(): boolean {
+    return this.view.hasWork || this.hasOwnWork;
   }
 
   tick(t: Instant): void {
@@ -353,12 +355,10 @@ export abstract class ToldNode extends TellingNode implements Engine {
     this.tickOwn(t);
     this.tickTold(t);
     this.#tickReady(t);
-    const work = this.view.hasWork || this.hasOwnWork;
-    if (work && (this.#continuing || t.now >= this.#lastFlush + this.o.flushMs)) {
+    if (this.#hasWork && t.now >= this.#window.dueAt) {
       this.flushOwn(t);
       this.view.flush();
-      this.#continuing = this.view.hasWork || this.hasOwnWork;
-      if (!this.#continuing) this.#lastFlush = t.now;
+      this.#window.done(this.#hasWork, t.now);
     }
     if (t.now >= this.#answerAt) {
       this.#lastAnswerAt = t.now;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { decodeMessage } from '../../../src/core/wire.js';
 import { CoreCluster } from '../../support/core-cluster.js';
 
 describe('a flush that takes several turns', () => {
@@ -37,5 +38,60 @@ describe('a flush that takes several turns', () => {
 
     cluster.run(100);
     for (let i = 0; i < next; i++) expect(board(i)).toBe(`board-${i + 1}`);
+  });
+});
+
+describe('a newcomer', () => {
+  /** What a tick does, in order: lists of this community, and deltas for the others. */
+  const tick = (cluster: CoreCluster): ('list' | 'delta')[] => {
+    const node = cluster.node('a');
+    node.tick(cluster.t);
+    const done: ('list' | 'delta')[] = [];
+    for (const effect of node.take()) {
+      if (effect.kind === 'list') done.push('list');
+      if (effect.kind !== 'send') continue;
+      const envelope = decodeMessage(effect.data, 'rollcall', Infinity);
+      if (typeof envelope !== 'string' && envelope.message.kind === 'delta') done.push('delta');
+    }
+    return done;
+  };
+  const connect = (cluster: CoreCluster, userId: string): void => {
+    const node = cluster.node('a');
+    node.connect(userId, { userId, deviceId: 'd' }, cluster.t);
+    node.join(userId, 'c', cluster.t);
+  };
+
+  /** Node `a` with users who have read their list, and users who are not there to read one. */
+  const populated = (readers: number, users: number): CoreCluster => {
+    const cluster = CoreCluster.of('a', 'b');
+    for (let i = 0; i < readers; i++) cluster.join('a', `reader-${i}`);
+    cluster.run(5000);
+    for (let i = 0; i < users; i++) cluster.node('a').suspend(cluster.join('a', `u${i}`));
+    cluster.run(3000);
+    return cluster;
+  };
+
+  it.each([
+    ['a short list', 1, 3],
+    ['a long list, which has a slice of its own', 1, 10_000],
+    ['a list after an event to many sockets, which takes a slice', 1400, 3],
+  ])('is handed %s in a turn before that of the message to the others', (_what, readers, users) => {
+    const cluster = populated(readers, users);
+    connect(cluster, 'newcomer');
+    const turns: ('list' | 'delta')[][] = [];
+    for (let i = 0; i < 20 && turns.at(-1)?.includes('delta') !== true; i++) {
+      turns.push(tick(cluster));
+    }
+    expect(turns.filter((turn) => turn.length > 0)).toEqual([['list'], ['delta']]);
+  });
+
+  it('does not let that message wait for one long list after the other', () => {
+    const cluster = populated(1, 10_000);
+    for (let i = 0; i < 20; i++) connect(cluster, `newcomer-${i}`);
+    const turns: ('list' | 'delta')[] = [];
+    for (let i = 0; i < 20; i++) turns.push(...tick(cluster));
+    expect(turns.filter((one) => one === 'list').length).toBeGreaterThan(6);
+    expect(turns.indexOf('delta')).toBeGreaterThan(0);
+    expect(turns.indexOf('delta')).toBeLessThan(4);
   });
 });
