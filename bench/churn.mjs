@@ -6,8 +6,8 @@ const NODES = 3;
 /** Code is compiled as it runs: measured is what it costs after so many changes of each node. */
 const WARM_CHANGES = 60_000;
 const WARM_MS = 5000;
-const CHURN_MS = 1500;
-const STEADY_MS = 2000;
+const CHURN_MS = 3000;
+const STEADY_MS = 5000;
 const STEADY_PER_SECOND = 900;
 const AGREE_WITHIN_MS = 60_000;
 

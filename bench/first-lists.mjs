@@ -3,7 +3,7 @@ import { RedisMeter } from './redis-meter.mjs';
 import { pause, quantile, waitFor, Worker } from './workers.mjs';
 
 const NODES = 3;
-const NEWCOMERS = 30;
+const NEWCOMERS = 60;
 const WARM_NEWCOMERS = 15;
 const PAUSE_MS = 40;
 const FILL_WITHIN_MS = 60_000;
