@@ -138,14 +138,14 @@ export class Driver {
       // they would come too early, and the tick would find nothing due.
       const delay = Math.ceil(at - now) + 1;
       // Timers run before sockets are read; the tick waits until they have been (see 2.3).
-      this.#timer = setTimeout(() => {
-        this.#timerAt = Infinity;
-        this.#soon();
-      }, delay);
+      this.#timer = setTimeout(() => this.#soon(), delay);
     }
   }
 
   #soon(): void {
+    // The timer may stand for what is done now.
+    clearTimeout(this.#timer);
+    this.#timerAt = Infinity;
     this.#immediate ??= setImmediate(() => {
       this.#immediate = undefined;
       if (this.#closed) return;
