@@ -1,3 +1,6 @@
+/** How long until what could not end at its deadline is looked at again. */
+export const LOOK_AGAIN_MS = 250;
+
 /**
  * Deadlines of many things behind one timer of the host: a binary heap by time. An item is not
  * removed when its deadline moves; whoever pops it compares and pushes again, so a flurry of changes

@@ -1,4 +1,4 @@
-import { Deadlines } from './deadlines.js';
+import { Deadlines, LOOK_AGAIN_MS } from './deadlines.js';
 import { entryKey } from './entry.js';
 import type { DeviceFacts } from './explanation.js';
 import { isLater, isVeiled, sameData, type Held, type Owner, type UserRecord } from './roster.js';
@@ -49,9 +49,6 @@ export interface DevicesHost {
   /** How long beyond the linger a device is counted while that is not so. Default 0. */
   readonly deafLingerMs?: number;
 }
-
-/** How long until a linger that could not end is looked at again. */
-const LOOK_AGAIN_MS = 250;
 
 interface Device {
   readonly userId: string;
@@ -640,8 +637,11 @@ export class Devices {
 
   // What other nodes say.
 
-  /** An entry of another node came or changed: it may be of a device or a user that is here too. */
-  onRemote(entry: Entry, owner: Owner, t: Instant): void {
+  /**
+   * An entry of another node came or changed: it may be of a device or a user that is here too. `isNews`:
+   * it has just happened, and was not missed before.
+   */
+  onRemote(entry: Entry, owner: Owner, isNews: boolean, t: Instant): void {
     const devices = this.#users.get(entry.userId);
     if (devices === undefined) return;
     this.#adopt(entry.userId, entry.veil, t);
@@ -649,19 +649,26 @@ export class Devices {
     const membership = device?.memberships.get(entry.communityId);
     if (membership === undefined || membership.entry === null || owner.hidden) return;
     if (!isLater(entry, owner.nodeId, membership.entry, this.#host.self.nodeId)) return;
-    if (entry.session === membership.entry.session && this.#isHeld(membership)) {
+    const proofMs = Math.min(this.#host.proofMs, CONTEST_MS);
+    const isHeld = this.#isHeld(membership);
+    if (entry.session === membership.entry.session && (isHeld || !isNews)) {
       // Only the client's own count proves which connection is the later one: stamps of nodes that
-      // could not hear each other do not. Whichever socket is alive counts.
+      // could not hear each other do not. Whichever socket is alive counts, and a linger lasts.
       const rival = `${owner.nodeId}/${entry.born}`;
       if (membership.rival === rival) return;
       membership.rival = rival;
       membership.rivalLeft = false;
-      this.prove(membership.sockets, t, Math.min(this.#host.proofMs, CONTEST_MS));
+      if (isHeld) this.prove(membership.sockets, t, proofMs);
       return;
     }
     this.#exit(membership, 'moved', t);
-    if (membership.sockets.size === 0) this.#end(membership);
-    else membership.shadowed = true;
+    if (membership.sockets.size === 0) {
+      this.#end(membership);
+    } else {
+      membership.shadowed = true;
+      // They may be in communities that the device has left since, over there.
+      if (isHeld) this.prove(membership.sockets, t, proofMs);
+    }
   }
 
   #isHeld(membership: Membership): boolean {
@@ -676,8 +683,14 @@ export class Devices {
       ?.get(entry.deviceId)
       ?.memberships.get(entry.communityId);
     if (membership === undefined) return;
-    if (membership.shadowed) this.prove(membership.sockets, t);
-    else if (reason === 'left' && membership.rival !== '') membership.rivalLeft = true;
+    if (membership.shadowed) {
+      this.prove(membership.sockets, t);
+    } else if (reason === 'left' && membership.rival !== '') {
+      membership.rivalLeft = true;
+      if (membership.sockets.size > 0) return;
+      this.#exit(membership, 'left', t);
+      this.#end(membership);
+    }
   }
 
   // Proof of life.

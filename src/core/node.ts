@@ -125,6 +125,8 @@ export class PresenceNode {
         activateAll: o.interest === 'all',
         stormChanges: o.stormChanges,
         sliceEntries,
+        hearsAll: (shard) => this.#hearsAll(shard),
+        deafLingerMs: o.forgetAfterMs,
       },
       this.#out,
     );
@@ -169,7 +171,7 @@ export class PresenceNode {
       repairGraceMs: Math.min(o.lingerMs, 2 * o.heartbeatMs),
       random: o.random,
       stats: this.stats,
-      onEntry: (entry, owner) => this.#devices.onRemote(entry, owner, this.#t),
+      onEntry: (entry, owner, isNews) => this.#devices.onRemote(entry, owner, isNews, this.#t),
       onGone: (entry, reason) => this.#devices.onRemoteGone(entry, reason, this.#t),
       onRevealed: (replica) => {
         const peer = this.#membership.get(replica.owner.nodeId);

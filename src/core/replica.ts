@@ -48,8 +48,11 @@ export interface ReplicaHost {
   readonly repairGraceMs: number;
   readonly random: () => number;
   readonly stats: ReplicaStats;
-  /** Called for every entry that came or changed, for what this node's own devices must learn of it. */
-  readonly onEntry: (entry: Entry, owner: Owner) => void;
+  /**
+   * Called for every entry that came or changed, for what this node's own devices must learn of it; `isNews`:
+   * nothing had been missed before it.
+   */
+  readonly onEntry: (entry: Entry, owner: Owner, isNews: boolean) => void;
   readonly onGone: (entry: Entry, reason: RemoveReason) => void;
   /** Called when a snapshot that was revealed in slices counts as a whole. */
   readonly onRevealed: (replica: Replica) => void;
@@ -259,7 +262,7 @@ export class Replica {
           return false;
         }
         view.reveal(held, this.owner);
-        this.#host.onEntry(held.entry, this.owner);
+        this.#host.onEntry(held.entry, this.owner, false);
       }
       return true;
     };
@@ -305,12 +308,12 @@ export class Replica {
         old.delete(key);
         if (held.entry.rev !== entry.rev || this.#diverged) {
           view.replace(held, entry, false);
-          this.#host.onEntry(entry, this.owner);
+          this.#host.onEntry(entry, this.owner, false);
         }
       } else {
         if ('owner' in staged) view.reveal((held = staged), this.owner);
         else held = view.add(this.owner, entry, this.shard, false);
-        this.#host.onEntry(entry, this.owner);
+        this.#host.onEntry(entry, this.owner, false);
       }
       next.set(key, held);
     }
@@ -361,7 +364,7 @@ export class Replica {
         view.replace(held, op.entry, false);
       }
       this.#digest.fold(keyHash, op.entry.rev, 1);
-      onEntry(op.entry, this.owner);
+      onEntry(op.entry, this.owner, this.#gapSince === null);
       return;
     }
     const key = entryKey(op.communityId, op.userId, op.deviceId);
@@ -391,7 +394,7 @@ export class Replica {
     const entry = applyPatch(held.entry, op.rev, op.patch);
     this.#digest.fold(hashKey(key), entry.rev, 1);
     view.replace(held, entry, false);
-    onEntry(entry, this.owner);
+    onEntry(entry, this.owner, this.#gapSince === null);
   }
 
   /** Keeps account of whether something is missing, and since when. */

@@ -1,5 +1,5 @@
 import { assert } from './assert.js';
-import { Deadlines } from './deadlines.js';
+import { Deadlines, LOOK_AGAIN_MS } from './deadlines.js';
 import { Pages, type Listed } from './pages.js';
 import {
   foldOwn,
@@ -40,6 +40,10 @@ export interface ViewHost {
   readonly stormChanges?: number | undefined;
   /** Entries that are dropped in one slice where many are due at once. Default: no bound. */
   readonly sliceEntries?: number | undefined;
+  /** Whether this node would know if a device that is expected were somewhere. Default: always. */
+  readonly hearsAll?: (shard: number) => boolean;
+  /** How long beyond its time a device is expected while that is not so. Default 0. */
+  readonly deafLingerMs?: number;
 }
 
 const STORM_CHANGES = 50;
@@ -281,11 +285,23 @@ export class View {
 
   /** Drops what was expected elsewhere and did not come: one slice of it, `nextExpiry` says if there is more. */
   expire(now: number): void {
-    const { sliceEntries = Infinity } = this.#host;
+    const { sliceEntries = Infinity, hearsAll, deafLingerMs = 0 } = this.#host;
+    let shard = -1;
+    let isDeaf = false;
     for (let i = 0; i < sliceEntries; i++) {
       const held = this.#expiring.pop(now);
       if (held === undefined) break;
-      this.drop(held, held.untilReason, held.entry.lastActiveAt, false);
+      const { community } = held.user as Tracked;
+      if (community.shard !== shard) {
+        shard = community.shard;
+        isDeaf = hearsAll?.(shard) === false;
+      }
+      if (isDeaf && now < held.until + deafLingerMs && held.user.held.includes(held)) {
+        // It may be elsewhere by now, where nothing is heard from. Unknown is not offline.
+        this.#expiring.push(now + LOOK_AGAIN_MS, held);
+      } else {
+        this.drop(held, held.untilReason, held.entry.lastActiveAt, false);
+      }
     }
     const wasExpiring = this.#isExpiring;
     this.#isExpiring = this.#expiring.next() <= now;

@@ -54,7 +54,7 @@ export class IndexedNode extends ToldNode {
       graceMs: Math.max(options.lingerMs, GRACE_MS),
       onEntry: (entry, owner) => {
         this.lamport = laterClock(laterClock(this.lamport, entry.rev), entry.born);
-        this.devices.onRemote(entry, owner, this.t);
+        this.devices.onRemote(entry, owner, true, this.t);
       },
       onGone: (entry, reason) => this.devices.onRemoteGone(entry, reason, this.t),
     };

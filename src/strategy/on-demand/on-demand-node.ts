@@ -72,7 +72,7 @@ export class OnDemandNode extends ToldNode {
     this.#copyHost = {
       view: this.view,
       lingerMs: options.lingerMs,
-      onEntry: (entry, owner) => this.devices.onRemote(entry, owner, this.t),
+      onEntry: (entry, owner) => this.devices.onRemote(entry, owner, true, this.t),
       onGone: (entry, reason) => this.devices.onRemoteGone(entry, reason, this.t),
     };
   }
