@@ -23,8 +23,6 @@ export interface ListFrame {
   /** Each part in UTF-8, within the pieces of the frame. */
   readonly bytes: readonly Buffer[];
   readonly base: Base | null;
-  /** Bytes that lists with this base have copied beside it. */
-  readonly copied: number;
 }
 
 /**
@@ -94,14 +92,10 @@ export function listFrame(
     packet += base.text;
   }
   const frame = base === null ? [front] : [front, base.bytes];
-  const copied = base === known?.base ? known.copied + frontSize : 0;
-  return { packet, frame, parts, bytes: bytes as Buffer[], base, copied };
+  return { packet, frame, parts, bytes: bytes as Buffer[], base };
 }
 
-/**
- * The base of a long list: that of the list before, as long as nothing in it has changed and what is
- * copied beside it comes to less than a base.
- */
+/** The base of a long list: that of the list before, as long as nothing in it has changed. */
 function baseOf(
   parts: readonly string[],
   bytes: (Buffer | undefined)[],
@@ -110,9 +104,7 @@ function baseOf(
   known: ListFrame | undefined,
 ): Base | null {
   const last = known?.base ?? null;
-  // What has been copied beside it costs as much by now as a new base would.
-  const isWorn = last !== null && known !== undefined && known.copied >= last.bytes.length;
-  const isLarge = last !== null && !isWorn && last.bytes.length >= BASE_SHARE * size;
+  const isLarge = last !== null && last.bytes.length >= BASE_SHARE * size;
   if (isLarge && last.tail === tail && [...last.members].every((i) => bytes[i] !== undefined)) {
     return last;
   }

@@ -90,32 +90,4 @@ describe('a frame', () => {
     list();
     expect(shared.slice(5)).toEqual([false, true, true, false, false, true, false, false]);
   });
-
-  it('of a long list takes into the base what has been copied beside it as often as a base costs', () => {
-    const page = (n: number): string => JSON.stringify({ n, text: text(20_000) });
-    const parts = Array.from({ length: 40 }, (_, n) => page(n));
-    let known: ListFrame | undefined;
-    const list = (): readonly Buffer[] => {
-      known = listFrame('2["x",[', [...parts], '],1]', known);
-      expect(textOf(Buffer.concat(known.frame))).toBe('4' + known.packet);
-      return known.frame;
-    };
-    list();
-    list();
-    for (let n = 0; n < 5; n++) {
-      parts[n] = page(100 + n);
-      list();
-    }
-    const [beside, base] = list() as [Buffer, Buffer];
-    expect(beside.length).toBeGreaterThan(20_000);
-    let copied = 0;
-    let frame = [beside, base];
-    while (frame[1] === base && copied < 2 * base.length) {
-      copied += (frame[0] as Buffer).length;
-      frame = list() as Buffer[];
-    }
-    expect(copied).toBeLessThan(base.length + beside.length);
-    expect(frame[0]?.length).toBeLessThan(100);
-    expect(list()[1]).toBe(frame[1]);
-  });
 });
