@@ -25,7 +25,7 @@ export interface PresenceLimits {
   readonly messageBytes: number;
   /** Bytes that may wait for one slow socket before it is set aside. Default 1 MiB. */
   readonly slowSocketBytes: number;
-  /** Ms that `identify` and `authorize` may take to answer; later they count as a no. Default 10,000. */
+  /** Ms that `identify` and `authorize` may take to answer; later they count as a no. Default 10,000, at most an hour. */
   readonly decisionMs: number;
 }
 

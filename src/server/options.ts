@@ -158,6 +158,9 @@ export function resolveOptions(options: PresenceOptions<never>): ResolvedOptions
   if (limits.idBytes > 128) throw bad('limits.idBytes must be at most 128');
   if (limits.dataDepth > 8) throw bad('limits.dataDepth must be at most 8');
   if (limits.messageBytes < 65_536) throw bad('limits.messageBytes must be at least 65536');
+  // A longer timer would end at once, and everybody would be refused.
+  if (limits.decisionMs > 3_600_000)
+    throw bad('limits.decisionMs must be at most 3600000 (an hour)');
   return { ...timings, limits, strategy };
 }
 

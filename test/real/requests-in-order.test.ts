@@ -117,3 +117,10 @@ it('an `identify` that never answers leaves a socket without presence, and tells
     error: { code: 'NOT_IDENTIFIED' },
   });
 });
+
+it('a `decisionMs` that no timer can wait for is refused', async () => {
+  application = await Application.start();
+  const present = (decisionMs: number): unknown => application?.present({ limits: { decisionMs } });
+  expect(() => present(2 ** 31)).toThrow('limits.decisionMs must be at most 3600000');
+  expect(() => present(0)).toThrow('limits.decisionMs must be a whole number of at least 1');
+});
