@@ -2,6 +2,9 @@ import type { LogLimits } from './log.js';
 import { SNAPSHOT_PIECES } from './publisher.js';
 import type { ReplicaLimits } from './replica.js';
 
+/** The cluster of nodes that name none. */
+export const DEFAULT_CLUSTER = 'rollcall';
+
 /** What a `PresenceNode` is made from. Durations are in ms. */
 export interface NodeOptions {
   /** New at every start. */
@@ -43,7 +46,7 @@ export interface NodeOptions {
 }
 
 const DEFAULTS = {
-  cluster: 'rollcall',
+  cluster: DEFAULT_CLUSTER,
   shards: 64,
   heartbeatMs: 1000,
   downAfterMs: 5000,

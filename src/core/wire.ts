@@ -151,6 +151,11 @@ function encodeStates(states: readonly ShardState[]): WireState[] {
   return states.map((s) => [s.shard, s.seq, s.a, s.b]);
 }
 
+/** How every message of a node begins: enough to tell one's own without reading it. */
+export function startOfMessages(cluster: string, from: string): string {
+  return JSON.stringify({ v: PROTOCOL_VERSION, c: cluster, f: from }).slice(0, -1);
+}
+
 /** Encodes a message as text. */
 export function encodeMessage(
   cluster: string,

@@ -15,7 +15,8 @@ export interface ChannelLink {
     onMessage: (channel: string, frame: Buffer) => void,
     onChange: (isLost: boolean) => void,
   ) => void;
-  readonly publish: (channel: string, frame: Buffer) => Promise<unknown>;
+  /** Resolves when the server has it. What waits for that has no time-out: bound it. */
+  readonly publish: (channel: string, frame: string | Buffer) => Promise<unknown>;
   /** Resolves when the subscription stands. */
   readonly subscribe: (channel: string) => Promise<unknown>;
   readonly unsubscribe: (channel: string) => Promise<unknown>;
@@ -49,8 +50,10 @@ interface NodeRedis extends Emitter {
   destroy?(): void;
   disconnect?(): Promise<unknown>;
   sendCommand(args: readonly string[]): Promise<unknown>;
-  publish(channel: string, frame: Buffer): Promise<unknown>;
-  sPublish(channel: string, frame: Buffer): Promise<unknown>;
+  /** From version 5 on: the same client with other options for its commands. */
+  withCommandOptions?(options: object): NodeRedis;
+  publish(channel: string, frame: string | Buffer): Promise<unknown>;
+  sPublish(channel: string, frame: string | Buffer): Promise<unknown>;
   subscribe(channel: string, listener: BufferListener, isBuffer: true): Promise<unknown>;
   sSubscribe(channel: string, listener: BufferListener, isBuffer: true): Promise<unknown>;
   unsubscribe(channel: string): Promise<unknown>;
@@ -74,8 +77,8 @@ interface IoRedis extends Emitter {
   connect(): Promise<unknown>;
   disconnect(): void;
   call(command: string, ...args: readonly string[]): Promise<unknown>;
-  publish(channel: string, frame: Buffer): Promise<unknown>;
-  spublish(channel: string, frame: Buffer): Promise<unknown>;
+  publish(channel: string, frame: string | Buffer): Promise<unknown>;
+  spublish(channel: string, frame: string | Buffer): Promise<unknown>;
   subscribe(channel: string): Promise<unknown>;
   ssubscribe(channel: string): Promise<unknown>;
   unsubscribe(channel: string): Promise<unknown>;
@@ -134,6 +137,8 @@ function nodeRedisLink(client: NodeRedis): ChannelLink {
   let subscriber: NodeRedis | undefined;
   let unfollow: (() => void) | undefined;
   let listener: BufferListener = () => {};
+  // An AbortSignal for each command, as the client's time-out makes it, costs more than the command.
+  const publisher = client.withCommandOptions?.({ timeout: undefined }) ?? client;
   const ready = (each: NodeRedis | undefined): boolean => each?.isReady ?? each?.isOpen ?? false;
   const end = (each: NodeRedis): void => {
     each.on('error', () => {});
@@ -156,7 +161,7 @@ function nodeRedisLink(client: NodeRedis): ChannelLink {
       subscriber.connect().then(connected, connected);
     },
     publish: async (channel, frame) =>
-      isSharded ? client.sPublish(channel, frame) : client.publish(channel, frame),
+      isSharded ? publisher.sPublish(channel, frame) : publisher.publish(channel, frame),
     subscribe: async (channel) =>
       isSharded
         ? subscriber?.sSubscribe(channel, listener, true)

@@ -1,4 +1,4 @@
-import type { Route } from '../core/index.js';
+import { DEFAULT_CLUSTER, type Route } from '../core/index.js';
 import { checkPrefix, encodeId } from './keys.js';
 
 /**
@@ -13,7 +13,7 @@ export class Channels {
   readonly #tag: string;
 
   /** @throws RangeError where the prefix could break the hash tag. */
-  constructor(prefix = 'rollcall', cluster = 'rollcall') {
+  constructor(prefix = 'rollcall', cluster = DEFAULT_CLUSTER) {
     checkPrefix(prefix);
     const name = encodeId(cluster);
     this.#prefix = `${prefix}:${name}`;

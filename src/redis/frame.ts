@@ -32,10 +32,17 @@ const DEFLATE = {
   dictionary: DICTIONARY,
 };
 
-/** Encodes a message. */
-export function encodeFrame(text: string): Buffer {
-  if (text.length < DEFLATE_FROM_BYTES) return framed(TEXT, Buffer.from(text));
+const TEXT_PREFIX = String.fromCharCode(TEXT);
+
+/** Encodes a message. A short one stays a string, which clients write together with its command. */
+export function encodeFrame(text: string): string | Buffer {
+  if (text.length < DEFLATE_FROM_BYTES) return TEXT_PREFIX + text;
   return framed(DEFLATED, deflateRawSync(text, DEFLATE));
+}
+
+/** How the frame of a short message begins whose text begins so. */
+export function startOfFrame(text: string): Buffer {
+  return Buffer.from(TEXT_PREFIX + text);
 }
 
 /** A frame that only its sender knows what to do with: it shows that what is sent also comes in. */

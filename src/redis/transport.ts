@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import { DEFAULT_CLUSTER, startOfMessages } from '../core/index.js';
 import type { Address, MediumEvents, Transport } from '../transport/index.js';
 import type { TransportHost } from '../strategy/index.js';
 import type { ChannelLink } from './channel-link.js';
 import type { Channels } from './channels.js';
 import { DeathWatch } from './death-watch.js';
-import { decodeFrame, encodeEcho, encodeFrame } from './frame.js';
+import { decodeFrame, encodeEcho, encodeFrame, startOfFrame } from './frame.js';
 import { answered } from './link.js';
 import { Subscriptions } from './subscriptions.js';
 
@@ -12,6 +13,8 @@ import { Subscriptions } from './subscriptions.js';
 const HOLD_MS = 1000;
 /** What waits beyond this is asked again by the core. */
 const HELD = 1000;
+/** What is sent while so much has not been taken by the server yet is not sent: it may stand still. */
+const MOST_UNTAKEN_BYTES = 16 * 1024 * 1024;
 /** How often this node shows life while it cannot be seen to hear. */
 const DOUBT_MS = 150;
 const ECHO_MS = 1000;
@@ -38,11 +41,14 @@ export class RedisTransport implements Transport {
   readonly #channels: Channels;
   readonly #host: TransportHost;
   readonly #own: string;
+  /** How what this node says itself begins, most of it. */
+  readonly #ownStart: Buffer;
   readonly #subscriptions: Subscriptions;
   readonly #watch: DeathWatch;
   readonly #echoes = new Map<string, () => void>();
   #onMessage: (data: unknown) => void = () => {};
   #medium: MediumEvents | undefined;
+  #untaken = 0;
   #held: Held[] = [];
   #holding: NodeJS.Timeout | undefined;
   #doubting: NodeJS.Timeout | undefined;
@@ -61,6 +67,7 @@ export class RedisTransport implements Transport {
     this.#channels = channels;
     this.#host = host;
     this.#own = channels.node(host.nodeId);
+    this.#ownStart = startOfFrame(startOfMessages(host.cluster ?? DEFAULT_CLUSTER, host.nodeId));
     const onFault = (reason: string): void => this.#report(reason);
     this.#subscriptions = new Subscriptions(link, () => this.#release(false), onFault);
     this.#watch = new DeathWatch({
@@ -95,13 +102,20 @@ export class RedisTransport implements Transport {
     return this.#link.canHear && !this.#isAway && this.#subscriptions.stand;
   }
 
-  #send(channel: string, frame: Buffer): boolean {
+  #send(channel: string, frame: string | Buffer): boolean {
     // What a client queues while it is not connected would arrive at an unknown time.
     if (this.#closed || !this.#link.canPublish) return false;
-    this.bytes.sent += frame.length;
-    this.#link.publish(channel, frame).catch((error: unknown) => {
-      this.#report(error instanceof Error ? error.message : String(error));
-    });
+    const bytes = typeof frame === 'string' ? Buffer.byteLength(frame) : frame.length;
+    if (this.#untaken > 0 && this.#untaken + bytes > MOST_UNTAKEN_BYTES) return false;
+    this.#untaken += bytes;
+    this.bytes.sent += bytes;
+    this.#link.publish(channel, frame).then(
+      () => (this.#untaken -= bytes),
+      (error: unknown) => {
+        this.#untaken -= bytes;
+        this.#report(error instanceof Error ? error.message : String(error));
+      },
+    );
     return true;
   }
 
@@ -122,6 +136,9 @@ export class RedisTransport implements Transport {
   #receive(channel: string, bytes: Buffer): void {
     if (this.#closed) return;
     this.bytes.received += bytes.length;
+    // A channel brings back what this node has sent; the core would let go of it, too.
+    const { length } = this.#ownStart;
+    if (bytes.length > length && this.#ownStart.compare(bytes, 0, length) === 0) return;
     const frame = decodeFrame(bytes, this.#host.maxMessageBytes);
     if (frame?.kind === 'echo') {
       if (channel === this.#own) this.#echoes.get(frame.token)?.();

@@ -10,6 +10,7 @@ import type {
   NodeView,
 } from '../core/index.js';
 import { Membership, type Peer } from '../core/membership.js';
+import { DEFAULT_CLUSTER } from '../core/node-options.js';
 import { Operations } from '../core/operations.js';
 import { reportOf } from '../core/report.js';
 import { asks, routeOf, type Route } from '../core/route.js';
@@ -192,7 +193,7 @@ export abstract class ToldNode extends TellingNode implements Engine {
   }
 
   get #cluster(): string {
-    return this.o.cluster ?? 'rollcall';
+    return this.o.cluster ?? DEFAULT_CLUSTER;
   }
 
   // Messages.

@@ -3,13 +3,17 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { randomBytes } from 'node:crypto';
 import { deflateRawSync } from 'node:zlib';
 import { Cluster, Redis } from 'ioredis';
 import { createClient, createCluster, createSentinel } from 'redis';
 import { onDemand, replicated, type Presence, type PresenceOptions } from 'rollcall';
-import { shardOf } from 'rollcall/core';
+import { shardOf, startOfMessages } from 'rollcall/core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { channelLinkTo } from '../../../src/redis/channel-link.js';
+import { Channels } from '../../../src/redis/channels.js';
 import { decodeFrame, encodeFrame } from '../../../src/redis/frame.js';
+import { RedisTransport } from '../../../src/redis/transport.js';
 import { Application } from '../../support/application.js';
 import { TestClient } from '../../support/client.js';
 import { freePort } from '../../support/ports.js';
@@ -202,6 +206,53 @@ describe.runIf(hasRedis)('over channels of Redis', () => {
     await alice.sees(C, ['alice', 'bob']);
     expect(bob.model.present(C)).toEqual(['alice', 'bob']);
     expect(await a.metric('rollcall_failures_total')).toBe(0);
+  });
+
+  /** A transport by itself, and what comes in over it. */
+  async function transport(nodeId: string, url: string) {
+    const heard: unknown[] = [];
+    const link = channelLinkTo(await client(url));
+    const made = new RedisTransport(link, new Channels(), {
+      nodeId,
+      cluster: undefined,
+      maxMessageBytes: 1e6,
+      onFault: () => {},
+    });
+    made.start((data) => heard.push(data));
+    ends.push(() => made.close());
+    await waitFor(() => made.probe(), 'the transport to hear itself');
+    return { heard, publish: (data: string) => made.publish(data) };
+  }
+
+  it('what a node says does not come back to it', async () => {
+    const [a, b] = [await transport('a', redis.url), await transport('ab', redis.url)];
+    const says = (nodeId: string, n: number): string =>
+      `${startOfMessages('rollcall', nodeId)},"n":${n}}`;
+    for (const n of [1, 2, 3]) {
+      expect(a.publish(says('a', n))).toBe(true);
+      expect(b.publish(says('ab', n))).toBe(true);
+    }
+    await waitFor(() => a.heard.length + b.heard.length >= 6, 'both to hear');
+    expect(a.heard).toEqual([1, 2, 3].map((n) => says('ab', n)));
+    expect(b.heard).toEqual([1, 2, 3].map((n) => says('a', n)));
+  });
+
+  it('what a server that stands still has not taken is bounded, and all of it arrives', async () => {
+    const own = await TestRedis.start();
+    ends.push(() => own.stop());
+    const [a, b] = [await transport('a', own.url), await transport('b', own.url)];
+    const noise = randomBytes(96 * 1024).toString('base64');
+    process.kill(own.pid, 'SIGSTOP');
+    let sent = 0;
+    while (sent < 1000 && a.publish(`${startOfMessages('rollcall', 'a')},"n":${sent}}${noise}`)) {
+      if (++sent % 20 === 0) await pause(1);
+    }
+    process.kill(own.pid, 'SIGCONT');
+    expect(sent).toBeGreaterThan(100);
+    expect(sent).toBeLessThan(250);
+    await waitFor(() => b.heard.length === sent, 'all that was sent to arrive');
+    expect(a.publish(`${startOfMessages('rollcall', 'a')},"n":0}`)).toBe(true);
+    await waitFor(() => b.heard.length === sent + 1, 'what is sent afterwards to arrive');
   });
 
   it('what was missed is pulled as soon as the connection is back, without a heartbeat', async () => {

@@ -1,7 +1,12 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PresenceNode, type Effect, type Eviction, type UserExplanation } from 'rollcall/core';
-import { decodeMessage, encodeMessage, type Message } from '../../../src/core/wire.js';
+import {
+  decodeMessage,
+  encodeMessage,
+  startOfMessages,
+  type Message,
+} from '../../../src/core/wire.js';
 
 /** Two nodes in virtual time over a medium that may lose what the test says. */
 class Pair {
@@ -174,8 +179,10 @@ describe('messages of operations', () => {
   it('come out as they went in', () => {
     fc.assert(
       fc.property(kinds, (message) => {
-        const read = decodeMessage(encodeMessage('k', 'n', 1, message), 'k', 1e6);
-        expect(read).toEqual({ cluster: 'k', from: 'n', lamport: 1, message });
+        const text = encodeMessage('k', 'n"1', 1, message);
+        expect(text.startsWith(startOfMessages('k', 'n"1'))).toBe(true);
+        const read = decodeMessage(text, 'k', 1e6);
+        expect(read).toEqual({ cluster: 'k', from: 'n"1', lamport: 1, message });
       }),
     );
   });

@@ -6,11 +6,14 @@ import { decodeFrame, encodeEcho, encodeFrame } from '../../../src/redis/frame.j
 
 const MAX = 4 * 1024 * 1024;
 
+/** As it comes in again: clients may send a string, and hear bytes. */
+const heard = (text: string): Buffer => Buffer.from(encodeFrame(text) as string);
+
 describe('a frame', () => {
   it('gives back what was put in, whatever the text', () => {
     assert(
       property(string({ unit: 'grapheme', maxLength: 2000 }), (text) => {
-        expect(decodeFrame(encodeFrame(text), MAX)).toEqual({ kind: 'message', text });
+        expect(decodeFrame(heard(text), MAX)).toEqual({ kind: 'message', text });
       }),
     );
     expect(decodeFrame(encodeEcho('token'), MAX)).toEqual({ kind: 'echo', token: 'token' });
@@ -25,7 +28,7 @@ describe('a frame', () => {
       { numRuns: 5000 },
     );
     expect(decodeFrame(Buffer.alloc(0), MAX)).toBeUndefined();
-    const whole = encodeFrame('x'.repeat(2000));
+    const whole = heard('x'.repeat(2000));
     for (let end = 1; end < whole.length; end++) {
       expect(decodeFrame(whole.subarray(0, end), MAX)).toBeUndefined();
     }
@@ -39,8 +42,8 @@ describe('a frame', () => {
       expect(decodeFrame(Buffer.concat([Buffer.of(1), bomb]), 1024 * 1024)).toBeUndefined();
     }
     expect(process.memoryUsage().rss - before).toBeLessThan(64 * 1024 * 1024);
-    expect(decodeFrame(encodeFrame('x'.repeat(1100)), 1050)).toBeUndefined();
-    expect(decodeFrame(encodeFrame('x'.repeat(120)), 100)).toBeUndefined();
+    expect(decodeFrame(heard('x'.repeat(1100)), 1050)).toBeUndefined();
+    expect(decodeFrame(heard('x'.repeat(120)), 100)).toBeUndefined();
   });
 
   it('holds a batch of joins and leaves in at most 45 bytes for each', () => {
@@ -65,7 +68,7 @@ describe('a frame', () => {
       while (node.nextTickAt() <= now) node.tick(t);
       for (const effect of node.take()) {
         if (!isDelta(effect)) continue;
-        bytes += encodeFrame(effect.data).length;
+        bytes += heard(effect.data).length;
       }
     }
     const changes = node.stats.opsSent;
