@@ -177,6 +177,8 @@ function nodeRedisLink(client: NodeRedis): ChannelLink {
       if (master.options?.socket === undefined) return undefined;
       const watch = master.duplicate({
         disableOfflineQueue: true,
+        // Who asks waits for the answer only so long.
+        commandOptions: { timeout: undefined },
         socket: { ...master.options.socket, reconnectStrategy: false },
       });
       watch.on('error', () => {});
