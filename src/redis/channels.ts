@@ -1,4 +1,5 @@
-import { DEFAULT_CLUSTER, type Route } from '../core/index.js';
+import type { Route } from '../core/index.js';
+import { DEFAULT_CLUSTER } from '../core/node-options.js';
 import { checkPrefix, encodeId } from './keys.js';
 
 /**

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { DEFAULT_CLUSTER, startOfMessages } from '../core/index.js';
+import { DEFAULT_CLUSTER } from '../core/node-options.js';
+import { startOfMessages } from '../core/wire.js';
 import type { Address, MediumEvents, Transport } from '../transport/index.js';
 import type { TransportHost } from '../strategy/index.js';
 import type { ChannelLink } from './channel-link.js';

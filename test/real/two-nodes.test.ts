@@ -75,6 +75,42 @@ describe.each(MEDIA)('over %s', (medium) => {
     expect(cluster.violations).toEqual([]);
   });
 
+  // Two tabs of one device: where the client counts its connections, the later one is the device.
+  it.each([
+    ['', {}, {}, 'true true'],
+    [' whose client counts them', { session: 1 }, { session: 2 }, 'false true'],
+  ])(
+    'counts a device with two live connections%s, on two nodes, once for as long as either lives',
+    async (_name, older, newer, expected) => {
+      const [a, b] = [await cluster.node(), await cluster.node()];
+      const watchers = [await cluster.join(a, 'wa'), await cluster.join(b, 'wb')];
+      const first = await cluster.join(a, 'alice', 'tab', older);
+      const second = await cluster.join(b, 'alice', 'tab', newer);
+      /** Whether what each node holds of the device counts. */
+      const counting = async (): Promise<string> => {
+        const { body } = await b.get('/api/users/alice/explain');
+        const { devices } = body as { devices: { counts: boolean }[] };
+        return devices.map(({ counts }) => counts).join(' ');
+      };
+      const areSeen = (): boolean =>
+        watchers.every(({ model }) => model.user('c', 'alice')?.devices.length === 1);
+      await waitFor(
+        async () => (await counting()).split(' ').sort().join(' ') === expected,
+        'both connections to be known',
+      );
+      await waitFor(areSeen, 'one device of alice');
+      second.close();
+      await waitFor(async () => (await counting()) === 'true' && areSeen(), 'the older to go on');
+      for (const { model } of watchers) {
+        // The later connection has left: only where clients do not count is that not the device's leaving.
+        if (expected === 'true true') expect(model.count('userOffline', 'alice')).toBe(0);
+      }
+      first.close();
+      await Promise.all(watchers.map((watcher) => watcher.sees('c', ['wa', 'wb'])));
+      expect(cluster.violations).toEqual([]);
+    },
+  );
+
   it('race 1: leaves no ghost when both devices leave at once on two nodes, 100 of 100 times', async () => {
     const [a, b] = [await cluster.node(), await cluster.node()];
     const watchers = [await cluster.join(a, 'wa'), await cluster.join(b, 'wb')];
