@@ -1,19 +1,14 @@
 import { Deadlines, LOOK_AGAIN_MS } from './deadlines.js';
-import { entryKey } from './entry.js';
-import type { DeviceFacts } from './explanation.js';
+import { composeEntry } from './compose-entry.js';
+import {
+  Connections,
+  type ConnectionsHost,
+  type Device,
+  type LocalSocket,
+  type Membership,
+} from './connections.js';
 import { isLater, isVeiled, sameData, type Held, type Owner, type UserRecord } from './roster.js';
-import { SmallMap, SmallSet, type ReadonlySmallSet } from './small.js';
-import type {
-  Data,
-  DevicePatch,
-  Effect,
-  Entry,
-  Identity,
-  Instant,
-  OfflineReason,
-  RemoveReason,
-  SettableStatus,
-} from './types.js';
+import type { DevicePatch, Effect, Entry, Identity, Instant, RemoveReason } from './types.js';
 import type { View } from './view.js';
 
 /**
@@ -31,7 +26,7 @@ export interface EntryLog {
   remove(entry: Entry, reason: RemoveReason, at: number): void;
 }
 
-export interface DevicesHost {
+export interface DevicesHost extends ConnectionsHost {
   readonly view: View;
   readonly self: Owner;
   readonly out: Effect[];
@@ -41,68 +36,10 @@ export interface DevicesHost {
   readonly log: (communityId: string) => EntryLog;
   /** The next Lamport stamp. */
   readonly stamp: () => number;
-  /** A community has its first membership, or lost its last one. */
-  readonly onUse: (communityId: string) => void;
-  readonly onFree: (communityId: string) => void;
   /** Whether this node would know if a device that is gone here were elsewhere. Default: always. */
   readonly hearsAll?: (communityId: string) => boolean;
   /** How long beyond the linger a device is counted while that is not so. Default 0. */
   readonly deafLingerMs?: number;
-}
-
-interface Device {
-  readonly userId: string;
-  readonly deviceId: string;
-  info: Data | undefined;
-  infoRev: number;
-  session: number;
-  born: number;
-  status: SettableStatus;
-  veil: number;
-  boardId: string | undefined;
-  typing: boolean;
-  typingUntil: number;
-  typingQueued: boolean;
-  meta: Data | undefined;
-  lastActiveAt: number;
-  /** When one of its sockets last showed life, monotonic. */
-  provenAt: number;
-  /** Nothing has been set yet: what was known of the device elsewhere is carried over. */
-  fresh: boolean;
-  readonly sockets: SmallSet<string>;
-  readonly memberships: SmallMap<string, Membership>;
-  /** The key of its last entry and of which community that was: made once for who comes and goes. */
-  key: string;
-  keyOf: string;
-}
-
-interface Membership {
-  readonly device: Device;
-  readonly communityId: string;
-  readonly sockets: SmallSet<string>;
-  entry: Entry | null;
-  held: Held | null;
-  /** The same device is connected elsewhere more recently; this node's socket does not count. */
-  shadowed: boolean;
-  /** The entry elsewhere on whose account the sockets here had to show life. */
-  rival: string;
-  /** The device has left deliberately over there: sockets that show no life went with it. */
-  rivalLeft: boolean;
-  /** 0, or when the entry ends because no socket holds it. */
-  lingerUntil: number;
-  lingerReason: OfflineReason;
-  lingerQueued: boolean;
-  droppedAt: number;
-}
-
-interface LocalSocket {
-  readonly id: string;
-  readonly device: Device;
-  readonly communities: SmallSet<string>;
-  /** 0, or until when it must show life. */
-  proofUntil: number;
-  /** It did not show life in time and does not count until it does. */
-  lost: boolean;
 }
 
 type Due =
@@ -110,20 +47,14 @@ type Due =
   | { readonly type: 'typing'; readonly device: Device }
   | { readonly type: 'proof'; readonly socket: LocalSocket };
 
-const NOTHING_HELD: readonly Held[] = [];
-
 /** How long a socket has to show life when the same device appears elsewhere. */
 const CONTEST_MS = 2000;
 
 export type DropReason = 'left' | 'disconnected' | 'timeout';
 
 export class Devices {
+  readonly connections: Connections;
   readonly #host: DevicesHost;
-  readonly #sockets = new Map<string, LocalSocket>();
-  /** userId → deviceId → device. */
-  readonly #users = new Map<string, SmallMap<string, Device>>();
-  /** How many memberships there are of each community. */
-  readonly #uses = new Map<string, { count: number }>();
   readonly #due = new Deadlines<Due>();
   entries = 0;
   /** Changes of entries so far. */
@@ -131,40 +62,17 @@ export class Devices {
 
   constructor(host: DevicesHost) {
     this.#host = host;
+    this.connections = new Connections(host);
   }
 
   // Sockets.
 
   connect(socketId: string, identity: Identity, t: Instant): void {
-    if (this.#sockets.has(socketId)) this.disconnect(socketId, 'disconnected', t);
-    const { userId, deviceId } = identity;
-    let devices = this.#users.get(userId);
-    if (devices === undefined) this.#users.set(userId, (devices = new SmallMap()));
-    let device = devices.get(deviceId);
+    const { connections } = this;
+    if (connections.has(socketId)) this.disconnect(socketId, 'disconnected', t);
+    let device = connections.device(identity.userId, identity.deviceId);
     if (device === undefined) {
-      device = {
-        userId,
-        deviceId,
-        info: identity.info,
-        infoRev: 0,
-        session: identity.session ?? 0,
-        born: 0,
-        status: identity.status ?? 'active',
-        veil: 0,
-        boardId: undefined,
-        typing: false,
-        typingUntil: 0,
-        typingQueued: false,
-        meta: undefined,
-        lastActiveAt: t.wall,
-        provenAt: t.now,
-        fresh: identity.status === undefined,
-        sockets: new SmallSet(),
-        memberships: new SmallMap(),
-        key: '',
-        keyOf: '',
-      };
-      devices.set(deviceId, device);
+      device = connections.addDevice(identity, t);
     } else {
       // An older socket of this device may be half open: it must show life to go on counting.
       this.prove(device.sockets, t);
@@ -182,110 +90,7 @@ export class Devices {
     }
     device.born = this.#host.stamp();
     device.provenAt = t.now;
-    device.sockets.add(socketId);
-    this.#sockets.set(socketId, {
-      id: socketId,
-      device,
-      communities: new SmallSet(),
-      proofUntil: 0,
-      lost: false,
-    });
-  }
-
-  has(socketId: string): boolean {
-    return this.#sockets.has(socketId);
-  }
-
-  communitiesOf(socketId: string): ReadonlySmallSet<string> | undefined {
-    return this.#sockets.get(socketId)?.communities;
-  }
-
-  userOf(socketId: string): string | undefined {
-    return this.#sockets.get(socketId)?.device.userId;
-  }
-
-  /** The sockets of a user in a community, for what only the user's own sockets are told. */
-  socketsOf(userId: string, communityId: string): string[] {
-    const sockets: string[] = [];
-    for (const device of this.#users.get(userId)?.values() ?? []) {
-      const membership = device.memberships.get(communityId);
-      if (membership !== undefined) sockets.push(...membership.sockets);
-    }
-    return sockets;
-  }
-
-  isLocal(userId: string, communityId: string): boolean {
-    for (const device of this.#users.get(userId)?.values() ?? []) {
-      if ((device.memberships.get(communityId)?.sockets.size ?? 0) > 0) return true;
-    }
-    return false;
-  }
-
-  /** Whether a community has members here, lingering ones included. */
-  hosts(communityId: string): boolean {
-    return this.#uses.has(communityId);
-  }
-
-  /** This node's entries of a user. */
-  entriesOf(userId: string): Entry[] {
-    const entries: Entry[] = [];
-    for (const device of this.#users.get(userId)?.values() ?? []) {
-      for (const { entry } of device.memberships.values()) if (entry !== null) entries.push(entry);
-    }
-    return entries;
-  }
-
-  /** The sockets of a user, or of one of the user's devices, whatever they are in. */
-  socketsOfDevice(userId: string, deviceId: string | undefined): string[] {
-    const sockets: string[] = [];
-    for (const device of this.#users.get(userId)?.values() ?? []) {
-      if (deviceId === undefined || device.deviceId === deviceId) sockets.push(...device.sockets);
-    }
-    return sockets;
-  }
-
-  /** What is known here of a user's devices, for operators. */
-  facts(userId: string, now: number): DeviceFacts[] {
-    const facts: DeviceFacts[] = [];
-    for (const device of this.#users.get(userId)?.values() ?? []) {
-      for (const { communityId, entry, sockets, lingerUntil } of device.memberships.values()) {
-        let proofUntil = 0;
-        for (const id of sockets) {
-          const until = this.#sockets.get(id)?.proofUntil ?? 0;
-          if (until === 0) {
-            proofUntil = 0;
-            break;
-          }
-          proofUntil = Math.max(proofUntil, until);
-        }
-        facts.push({
-          communityId,
-          deviceId: device.deviceId,
-          status: device.status,
-          isHidden: isVeiled(device.veil),
-          counts: entry !== null,
-          sockets: sockets.size,
-          onlineSince: entry?.since ?? 0,
-          connectedAt: entry?.connectedAt ?? 0,
-          lastActiveAt: device.lastActiveAt,
-          provenMs: Math.round(Math.max(0, now - device.provenAt)),
-          proofLeftMs: leftUntil(proofUntil, now),
-          lingerLeftMs: leftUntil(lingerUntil, now),
-        });
-      }
-    }
-    return facts;
-  }
-
-  /** How long ago the entry that has waited longest for a sign of life had one. */
-  oldestProofMs(now: number): number {
-    let oldest = now;
-    for (const devices of this.#users.values()) {
-      for (const { provenAt, memberships } of devices.values()) {
-        if (memberships.size > 0 && provenAt < oldest) oldest = provenAt;
-      }
-    }
-    return now - oldest;
+    connections.addSocket(socketId, device);
   }
 
   /** Ends at once what lingers of a user whose sockets here are gone. */
@@ -295,7 +100,7 @@ export class Devices {
     communityId: string | undefined,
     t: Instant,
   ): void {
-    for (const device of this.#users.get(userId)?.values() ?? []) {
+    for (const device of this.connections.devicesOf(userId)) {
       if (deviceId !== undefined && device.deviceId !== deviceId) continue;
       for (const membership of device.memberships.values()) {
         if (communityId !== undefined && membership.communityId !== communityId) continue;
@@ -306,21 +111,13 @@ export class Devices {
     }
   }
 
-  get socketCount(): number {
-    return this.#sockets.size;
-  }
-
-  get socketIds(): Iterable<string> {
-    return this.#sockets.keys();
-  }
-
   /** Deadlines that wait; bounded by devices and sockets, not by how often they change. */
   get waiting(): number {
     return this.#due.size;
   }
 
   join(socketId: string, communityId: string, t: Instant): void {
-    const socket = this.#sockets.get(socketId);
+    const socket = this.connections.socket(socketId);
     if (socket === undefined) return;
     socket.communities.add(communityId);
     if (!socket.lost) this.#hold(socket, communityId, t);
@@ -328,30 +125,8 @@ export class Devices {
 
   #hold(socket: LocalSocket, communityId: string, t: Instant): void {
     const { device } = socket;
-    let membership = device.memberships.get(communityId);
-    if (membership === undefined) {
-      membership = {
-        device,
-        communityId,
-        sockets: new SmallSet(),
-        entry: null,
-        held: null,
-        shadowed: false,
-        rival: '',
-        rivalLeft: false,
-        lingerUntil: 0,
-        lingerReason: 'disconnected',
-        lingerQueued: false,
-        droppedAt: 0,
-      };
-      device.memberships.set(communityId, membership);
-      let uses = this.#uses.get(communityId);
-      if (uses === undefined) {
-        this.#uses.set(communityId, (uses = { count: 0 }));
-        this.#host.onUse(communityId);
-      }
-      uses.count++;
-    }
+    const membership =
+      device.memberships.get(communityId) ?? this.connections.addMembership(device, communityId);
     membership.sockets.add(socket.id);
     membership.lingerUntil = 0;
     membership.rivalLeft = false;
@@ -373,18 +148,17 @@ export class Devices {
   }
 
   leave(socketId: string, communityId: string, t: Instant): void {
-    const socket = this.#sockets.get(socketId);
+    const socket = this.connections.socket(socketId);
     if (socket === undefined || !socket.communities.delete(communityId)) return;
     this.#release(socket, communityId, 'left', t);
   }
 
   disconnect(socketId: string, reason: DropReason, t: Instant): void {
-    const socket = this.#sockets.get(socketId);
+    const socket = this.connections.socket(socketId);
     if (socket === undefined) return;
-    this.#sockets.delete(socketId);
-    socket.device.sockets.delete(socketId);
+    this.connections.deleteSocket(socket);
     for (const communityId of socket.communities) this.#release(socket, communityId, reason, t);
-    this.#forget(socket.device);
+    this.connections.forget(socket.device);
   }
 
   #release(socket: LocalSocket, communityId: string, reason: DropReason, t: Instant): void {
@@ -392,7 +166,7 @@ export class Devices {
     if (membership === undefined || !membership.sockets.delete(socket.id)) return;
     membership.droppedAt = t.wall;
     const { sockets } = membership;
-    for (const id of sockets) if (this.#sockets.get(id)?.proofUntil === 0) return;
+    for (const id of sockets) if (this.connections.socket(id)?.proofUntil === 0) return;
     if (sockets.size === 0 && (reason === 'left' || membership.entry === null)) {
       this.#exit(membership, reason, t);
       this.#end(membership);
@@ -408,25 +182,8 @@ export class Devices {
   }
 
   #end(membership: Membership): void {
-    const { device, communityId } = membership;
     membership.lingerUntil = 0;
-    if (device.memberships.get(communityId) === membership) {
-      device.memberships.delete(communityId);
-      const uses = this.#uses.get(communityId);
-      if (uses !== undefined && --uses.count === 0) {
-        this.#uses.delete(communityId);
-        this.#host.onFree(communityId);
-      }
-    }
-    this.#forget(device);
-  }
-
-  #forget(device: Device): void {
-    if (device.sockets.size > 0 || device.memberships.size > 0) return;
-    const devices = this.#users.get(device.userId);
-    if (devices === undefined || devices.get(device.deviceId) !== device) return;
-    devices.delete(device.deviceId);
-    if (devices.size === 0) this.#users.delete(device.userId);
+    this.connections.deleteMembership(membership);
   }
 
   // Entries.
@@ -461,7 +218,7 @@ export class Devices {
     device.fresh = false;
     // Not when it connected: a node that has just started had heard nobody's clock by then.
     device.born = this.#host.stamp();
-    const entry = this.#entryOf(membership, t, user);
+    const entry = composeEntry(membership, user, t, this.#host.stamp);
     membership.entry = entry;
     this.entries++;
     this.changes++;
@@ -477,49 +234,8 @@ export class Devices {
     return this.#host.view.get(communityId)?.users.get(device.userId);
   }
 
-  /** The entry as it should be now, beside what is held of its user. */
-  #entryOf(membership: Membership, t: Instant, user: UserRecord | undefined): Entry {
-    const { device, communityId } = membership;
-    let connectedAt = membership.entry?.connectedAt ?? t.wall;
-    let since = membership.entry?.since ?? t.wall;
-    let newest: Entry | undefined;
-    for (const { entry, owner } of user?.held ?? NOTHING_HELD) {
-      if (owner.hidden || entry.veil !== device.veil) continue;
-      if (entry.since < since) since = entry.since;
-      if (entry.deviceId === device.deviceId && entry.connectedAt < connectedAt) {
-        connectedAt = entry.connectedAt;
-      }
-      if (newest === undefined || entry.infoRev > newest.infoRev) newest = entry;
-    }
-    if (device.info === undefined) {
-      device.infoRev = 0;
-    } else if (device.infoRev === 0) {
-      const known = newest !== undefined && sameData(newest.info, device.info);
-      device.infoRev = known && newest !== undefined ? newest.infoRev : this.#host.stamp();
-    }
-    return {
-      key: membership.entry?.key ?? keyOf(device, communityId),
-      communityId,
-      userId: device.userId,
-      deviceId: device.deviceId,
-      status: device.status,
-      veil: device.veil,
-      connectedAt,
-      lastActiveAt: device.lastActiveAt,
-      since,
-      session: device.session,
-      born: membership.entry?.born ?? device.born,
-      rev: this.#host.stamp(),
-      info: device.info,
-      infoRev: device.infoRev,
-      boardId: device.boardId,
-      typing: device.typing,
-      meta: device.meta,
-    };
-  }
-
   #compose(membership: Membership, t: Instant): Entry {
-    return this.#entryOf(membership, t, this.#recordOf(membership));
+    return composeEntry(membership, this.#recordOf(membership), t, this.#host.stamp);
   }
 
   #write(membership: Membership, entry: Entry): void {
@@ -547,7 +263,7 @@ export class Devices {
 
   /** Applies a change of one socket's device. True when something changed. */
   update(socketId: string, patch: DevicePatch, t: Instant): boolean {
-    const socket = this.#sockets.get(socketId);
+    const socket = this.connections.socket(socketId);
     if (socket === undefined) return false;
     // Whoever speaks is alive, and here.
     this.alive(socketId, t);
@@ -627,7 +343,7 @@ export class Devices {
 
   /** Visibility is the user's: every device takes over the newest register. */
   #adopt(userId: string, veil: number, t: Instant): void {
-    for (const device of this.#users.get(userId)?.values() ?? []) {
+    for (const device of this.connections.devicesOf(userId)) {
       if (device.veil >= veil) continue;
       if (isVeiled(device.veil) && !isVeiled(veil)) this.#unveil(device, veil, t);
       else device.veil = veil;
@@ -642,15 +358,15 @@ export class Devices {
    * it has just happened, and was not missed before.
    */
   onRemote(entry: Entry, owner: Owner, isNews: boolean, t: Instant): void {
-    const devices = this.#users.get(entry.userId);
-    if (devices === undefined) return;
+    const { connections } = this;
+    if (!connections.knows(entry.userId)) return;
     this.#adopt(entry.userId, entry.veil, t);
-    const device = devices.get(entry.deviceId);
+    const device = connections.device(entry.userId, entry.deviceId);
     const membership = device?.memberships.get(entry.communityId);
     if (membership === undefined || membership.entry === null || owner.hidden) return;
     if (!isLater(entry, owner.nodeId, membership.entry, this.#host.self.nodeId)) return;
     const proofMs = Math.min(this.#host.proofMs, CONTEST_MS);
-    const isHeld = this.#isHeld(membership);
+    const isHeld = this.connections.isHeld(membership);
     if (entry.session === membership.entry.session && (isHeld || !isNews)) {
       // Only the client's own count proves which connection is the later one: stamps of nodes that
       // could not hear each other do not. Whichever socket is alive counts, and a linger lasts.
@@ -671,16 +387,10 @@ export class Devices {
     }
   }
 
-  #isHeld(membership: Membership): boolean {
-    for (const id of membership.sockets) if (this.#sockets.get(id)?.lost === false) return true;
-    return false;
-  }
-
   /** An entry of another node is gone: a socket here that it stood in for may take over again. */
   onRemoteGone(entry: Entry, reason: RemoveReason, t: Instant): void {
-    const membership = this.#users
-      .get(entry.userId)
-      ?.get(entry.deviceId)
+    const membership = this.connections
+      .device(entry.userId, entry.deviceId)
       ?.memberships.get(entry.communityId);
     if (membership === undefined) return;
     if (membership.shadowed) {
@@ -699,7 +409,7 @@ export class Devices {
   prove(socketIds: Iterable<string>, t: Instant, withinMs = this.#host.proofMs): void {
     const asked: string[] = [];
     for (const id of socketIds) {
-      const socket = this.#sockets.get(id);
+      const socket = this.connections.socket(id);
       if (socket === undefined || socket.lost) continue;
       const until = t.now + withinMs;
       if (socket.proofUntil === 0 || socket.proofUntil > until) {
@@ -713,7 +423,7 @@ export class Devices {
 
   /** The socket has shown life. */
   alive(socketId: string, t: Instant): void {
-    const socket = this.#sockets.get(socketId);
+    const socket = this.connections.socket(socketId);
     if (socket === undefined) return;
     socket.proofUntil = 0;
     socket.lost = false;
@@ -809,7 +519,8 @@ export class Devices {
   }
 
   #unproved(socket: LocalSocket, t: Instant): void {
-    if (socket.proofUntil === 0 || socket.lost || this.#sockets.get(socket.id) !== socket) return;
+    if (socket.proofUntil === 0 || socket.lost || this.connections.socket(socket.id) !== socket)
+      return;
     if (socket.proofUntil > t.now) {
       this.#due.push(socket.proofUntil, { type: 'proof', socket });
       return;
@@ -828,16 +539,4 @@ export class Devices {
       }
     }
   }
-}
-
-function leftUntil(until: number, now: number): number | null {
-  return until === 0 ? null : Math.round(Math.max(0, until - now));
-}
-
-function keyOf(device: Device, communityId: string): string {
-  if (device.keyOf !== communityId) {
-    device.key = entryKey(communityId, device.userId, device.deviceId);
-    device.keyOf = communityId;
-  }
-  return device.key;
 }

@@ -1,4 +1,5 @@
 import { unreachable } from './assert.js';
+import { CommunityReads } from './community-reads.js';
 import { Devices, type DropReason } from './devices.js';
 import { shardOf } from './digest.js';
 import { Discovery } from './discovery.js';
@@ -55,12 +56,6 @@ const READ_INTEREST_MS = 60_000;
 /** For how many slices the message to the others waits at most while lists are handed to sockets here. */
 const MOST_SLICES_HELD = 2;
 
-interface Fetch {
-  readonly id: number;
-  readonly communityId: string;
-  readonly until: number;
-}
-
 /** One node under the strategy `replicated`, without input and output of its own. */
 export class PresenceNode {
   readonly nodeId: string;
@@ -78,7 +73,7 @@ export class PresenceNode {
   readonly #rollCalls = new RollCallAnswers();
   readonly #operations: Operations;
   readonly #queries = new UserQueries((answer) => this.#out.push(answer));
-  #fetches: Fetch[] = [];
+  readonly #reads: CommunityReads;
   #requests = 0;
   #lamport = 1;
   #t: Instant = { now: 0, wall: 0 };
@@ -121,7 +116,7 @@ export class PresenceNode {
       {
         isQuiet: (shard) => this.#interest.isQuiet(shard),
         isComplete: (shard) => this.#isComplete(shard),
-        isLocal: (userId, communityId) => this.#devices.isLocal(userId, communityId),
+        isLocal: (userId, communityId) => this.#devices.connections.isLocal(userId, communityId),
         activateAll: o.interest === 'all',
         stormChanges: o.stormChanges,
         sliceEntries,
@@ -160,7 +155,7 @@ export class PresenceNode {
       isDegraded: () => this.isDegraded,
       isDiscovered: () => this.#isDiscovered,
       nextRequest: () => this.#requests + 1,
-      hosts: (communityId) => this.#devices.hosts(communityId),
+      hosts: (communityId) => this.#devices.connections.hosts(communityId),
       enter: (socketId, communityId) => this.#enter(socketId, communityId),
       onDrop: (shard) => this.#replicas.drop(shard),
     });
@@ -228,9 +223,18 @@ export class PresenceNode {
         onDegraded: (degraded, t) => this.#onDegraded(degraded, t),
         onNameConflict: (nodeName, nodeIds) =>
           this.#out.push({ kind: 'nameConflict', nodeName, nodeIds }),
-        onStall: (_late, t) => this.#devices.prove(this.#devices.socketIds, t),
+        onStall: (_late, t) => this.#devices.prove(this.#devices.connections.socketIds, t),
       },
     );
+    this.#reads = new CommunityReads({
+      isWhole: (communityId) => {
+        if (!this.#isComplete(shardOf(communityId, this.#o.shards))) return false;
+        const community = this.#view.get(communityId);
+        return community === undefined || this.#view.isTold(community);
+      },
+      list: (communityId) => this.#view.list(communityId),
+      out: this.#out,
+    });
     this.#operations = new Operations({
       self: this.#self,
       name: o.nodeName,
@@ -318,8 +322,8 @@ export class PresenceNode {
    */
   join(socketId: string, communityId: string, t: Instant): void {
     this.#t = t;
-    if (this.#closed || !this.#devices.has(socketId)) return;
-    const isMember = this.#devices.communitiesOf(socketId)?.has(communityId) === true;
+    if (this.#closed || !this.#devices.connections.has(socketId)) return;
+    const isMember = this.#devices.connections.communitiesOf(socketId)?.has(communityId) === true;
     if (this.#interest.join(socketId, communityId, isMember)) this.#enter(socketId, communityId);
   }
 
@@ -347,7 +351,7 @@ export class PresenceNode {
 
   disconnect(socketId: string, reason: DropReason, t: Instant): void {
     this.#t = t;
-    const communities = [...(this.#devices.communitiesOf(socketId) ?? [])];
+    const communities = [...(this.#devices.connections.communitiesOf(socketId) ?? [])];
     for (const communityId of communities) {
       const community = this.#view.get(communityId);
       if (community !== undefined) this.#view.leave(community, socketId);
@@ -365,7 +369,7 @@ export class PresenceNode {
 
   /** The socket cannot keep up: it gets nothing until `resume`, and then the list. */
   suspend(socketId: string): void {
-    for (const communityId of this.#devices.communitiesOf(socketId) ?? []) {
+    for (const communityId of this.#devices.connections.communitiesOf(socketId) ?? []) {
       const community = this.#view.get(communityId);
       if (community !== undefined) this.#view.leave(community, socketId);
     }
@@ -373,7 +377,7 @@ export class PresenceNode {
 
   resume(socketId: string, t: Instant): void {
     this.#t = t;
-    for (const communityId of this.#devices.communitiesOf(socketId) ?? []) {
+    for (const communityId of this.#devices.connections.communitiesOf(socketId) ?? []) {
       const community = this.#view.get(communityId);
       if (community?.active === true) this.#view.await(community, socketId);
     }
@@ -526,7 +530,7 @@ export class PresenceNode {
           kind: 'answer',
           to: peer.nodeId,
           request: message.request,
-          body: this.#queries.bodyOf(this.#devices.entriesOf(message.userId)),
+          body: this.#queries.bodyOf(this.#devices.connections.entriesOf(message.userId)),
         });
         break;
       case 'answer':
@@ -682,13 +686,13 @@ export class PresenceNode {
       this.#view.nextExpiry(),
       this.#publisher.answerAt,
       this.#discovery.nextDue(),
+      this.#reads.nextDue(),
       this.#queries.nextDue(),
       this.#operations.nextDue(),
       this.#interest.nextDue(),
     );
     // Cut off, nobody is asked (see #pull), so nothing is due either.
     if (!this.#membership.degraded) at = Math.min(at, this.#replicas.nextDue());
-    for (const fetch of this.#fetches) at = Math.min(at, fetch.until);
     return this.#hasWork() ? Math.min(at, this.#window.dueAt) : at;
   }
 
@@ -809,15 +813,15 @@ export class PresenceNode {
   }
 
   userOf(socketId: string): string | undefined {
-    return this.#devices.userOf(socketId);
+    return this.#devices.connections.userOf(socketId);
   }
 
   socketsOf(userId: string, communityId: string): readonly string[] {
-    return this.#devices.socketsOf(userId, communityId);
+    return this.#devices.connections.socketsOf(userId, communityId);
   }
 
   communitiesOf(socketId: string): ReadonlySmallSet<string> | undefined {
-    return this.#devices.communitiesOf(socketId);
+    return this.#devices.connections.communitiesOf(socketId);
   }
 
   community(communityId: string): Community | undefined {
@@ -836,23 +840,9 @@ export class PresenceNode {
   fetch(communityId: string, timeoutMs: number, t: Instant): number {
     this.touch(communityId, t);
     const id = ++this.#requests;
-    this.#fetches.push({ id, communityId, until: t.now + timeoutMs });
-    this.#settleFetches(t.now);
+    this.#reads.begin(id, communityId, t.now + timeoutMs);
+    this.#reads.settle(t.now);
     return id;
-  }
-
-  #settleFetches(now: number): void {
-    if (this.#fetches.length === 0) return;
-    this.#fetches = this.#fetches.filter(({ id, communityId, until }) => {
-      const community = this.#view.get(communityId);
-      const complete =
-        this.#isComplete(shardOf(communityId, this.#o.shards)) &&
-        (community === undefined || this.#view.isTold(community));
-      if (!complete && now < until) return true;
-      const users = this.#view.list(communityId);
-      this.#out.push({ kind: 'fetched', id, complete, users });
-      return false;
-    });
   }
 
   /** Asks every node for its entries of a user; an `answered` effect follows. */
@@ -863,7 +853,7 @@ export class PresenceNode {
     for (const peer of this.#membership.peers) {
       if (peer.state !== 'down') awaiting.add(peer.nodeId);
     }
-    const own = this.#devices.entriesOf(userId);
+    const own = this.#devices.connections.entriesOf(userId);
     this.#queries.begin(id, userId, own, this.#self, awaiting, t.now);
     if (awaiting.size > 0) this.#send({ kind: 'ask', request: id, userId });
     this.#tickQueries(t.now);
@@ -871,7 +861,7 @@ export class PresenceNode {
   }
 
   #tickQueries(now: number): void {
-    this.#settleFetches(now);
+    this.#reads.settle(now);
     this.#queries.tick(now, this.#ready && !this.isDegraded);
   }
 
@@ -889,7 +879,10 @@ export class PresenceNode {
 
   /** Age of the oldest entry held here without a sign of life: of its socket, or of its node. */
   oldestProofMs(now: number): number {
-    return Math.max(this.#devices.oldestProofMs(now), this.#membership.oldestSilenceMs(now));
+    return Math.max(
+      this.#devices.connections.oldestProofMs(now),
+      this.#membership.oldestSilenceMs(now),
+    );
   }
 
   /** Asks every node how it is; a `surveyed` effect follows. */
@@ -915,7 +908,7 @@ export class PresenceNode {
       entriesOwned: this.#devices.entries,
       entriesHeld: this.#view.entries,
       usersOnline: this.#view.usersOnline,
-      sockets: this.#devices.socketCount,
+      sockets: this.#devices.connections.socketCount,
       nodes: this.#membership.size + 1,
       shards: this.#interest.size,
       ...this.#replicas.gauges(now),

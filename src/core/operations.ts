@@ -95,7 +95,7 @@ export class Operations {
     const { self, devices, nextRequest } = this.#host;
     const request = nextRequest();
     const open = this.#open({ kind: 'inspect', request, userId }, t);
-    const facts = new Map([[self.nodeId, devices.facts(userId, t.now)]]);
+    const facts = new Map([[self.nodeId, devices.connections.facts(userId, t.now)]]);
     this.#inquiries.set(request, { ...open, userId, facts });
     this.tick(t);
     return request;
@@ -137,7 +137,7 @@ export class Operations {
     const { devices, self, send } = this.#host;
     switch (message.kind) {
       case 'inspect': {
-        const body = encodeFacts(devices.facts(message.userId, t.now));
+        const body = encodeFacts(devices.connections.facts(message.userId, t.now));
         send({ kind: 'inspected', to: peer.nodeId, request: message.request, body });
         return;
       }
@@ -207,16 +207,18 @@ export class Operations {
   ): { devices: Omit<EvictedDevice, 'nodeId'>[]; sockets: number } {
     const { devices, leave, disconnect, out } = this.#host;
     const { userId, deviceId, communityId } = target;
-    const ended = devices
+    const { connections } = devices;
+    const ended = connections
       .facts(userId, t.now)
       .filter((facts) => facts.counts && isMeant(facts, target))
       .map((facts) => ({ communityId: facts.communityId, deviceId: facts.deviceId }));
-    const socketIds = devices
+    const socketIds = connections
       .socketsOfDevice(userId, deviceId)
       .filter(
-        (id) => communityId === undefined || devices.communitiesOf(id)?.has(communityId) === true,
+        (id) =>
+          communityId === undefined || connections.communitiesOf(id)?.has(communityId) === true,
       );
-    for (const id of devices.socketsOfDevice(userId, deviceId)) {
+    for (const id of connections.socketsOfDevice(userId, deviceId)) {
       if (communityId === undefined) disconnect(id, 'left', t);
       else leave(id, communityId, t);
     }

@@ -80,7 +80,7 @@ export abstract class TellingNode {
       {
         isQuiet: (index) => this.#byIndex.get(index)?.quiet ?? false,
         isComplete: (index) => this.isComplete(this.#byIndex.get(index)),
-        isLocal: (userId, communityId) => this.devices.isLocal(userId, communityId),
+        isLocal: (userId, communityId) => this.devices.connections.isLocal(userId, communityId),
         activateAll: false,
       },
       out,
@@ -135,10 +135,10 @@ export abstract class TellingNode {
 
   join(socketId: string, communityId: string, t: Instant): void {
     this.t = t;
-    if (this.phase === 'closed' || !this.devices.has(socketId)) return;
+    if (this.phase === 'closed' || !this.devices.connections.has(socketId)) return;
     const told = this.need(communityId);
     told.local = true;
-    const isMember = this.devices.communitiesOf(socketId)?.has(communityId) === true;
+    const isMember = this.devices.connections.communitiesOf(socketId)?.has(communityId) === true;
     if (isMember || (this.phase !== 'new' && this.isFresh(told))) {
       this.#enter(told, socketId);
       return;
@@ -184,7 +184,7 @@ export abstract class TellingNode {
     this.t = t;
     this.devices.alive(socketId, t);
     // A socket that counted as lost may have been the community's last.
-    for (const communityId of this.devices.communitiesOf(socketId) ?? []) {
+    for (const communityId of this.devices.connections.communitiesOf(socketId) ?? []) {
       if (this.view.get(communityId)?.active !== true) {
         this.#enter(this.need(communityId), socketId);
       }
@@ -192,7 +192,7 @@ export abstract class TellingNode {
   }
 
   suspend(socketId: string): void {
-    for (const communityId of this.devices.communitiesOf(socketId) ?? []) {
+    for (const communityId of this.devices.connections.communitiesOf(socketId) ?? []) {
       this.#untell(socketId, communityId);
     }
   }
@@ -204,7 +204,7 @@ export abstract class TellingNode {
 
   resume(socketId: string, t: Instant): void {
     this.t = t;
-    for (const communityId of this.devices.communitiesOf(socketId) ?? []) {
+    for (const communityId of this.devices.connections.communitiesOf(socketId) ?? []) {
       const community = this.view.get(communityId);
       if (community?.active === true) this.view.await(community, socketId);
     }
@@ -226,7 +226,8 @@ export abstract class TellingNode {
   }
 
   #free(told: Told | undefined): void {
-    if (told === undefined || told.joins.length > 0 || this.devices.hosts(told.id)) return;
+    if (told === undefined || told.joins.length > 0 || this.devices.connections.hosts(told.id))
+      return;
     told.local = false;
     if (told.readUntil > this.t.now) return;
     this.told.delete(told.id);
@@ -310,11 +311,11 @@ export abstract class TellingNode {
   }
 
   userOf(socketId: string): string | undefined {
-    return this.devices.userOf(socketId);
+    return this.devices.connections.userOf(socketId);
   }
 
   socketsOf(userId: string, communityId: string): readonly string[] {
-    return this.devices.socketsOf(userId, communityId);
+    return this.devices.connections.socketsOf(userId, communityId);
   }
 
   community(communityId: string): Community | undefined {

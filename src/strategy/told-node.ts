@@ -91,7 +91,7 @@ export abstract class ToldNode extends TellingNode implements Engine {
         },
         onNameConflict: (nodeName, nodeIds) =>
           this.out.push({ kind: 'nameConflict', nodeName, nodeIds }),
-        onStall: (_late, t) => this.devices.prove(this.devices.socketIds, t),
+        onStall: (_late, t) => this.devices.prove(this.devices.connections.socketIds, t),
       },
     );
     this.#discovery = new Discovery({
@@ -239,7 +239,7 @@ export abstract class ToldNode extends TellingNode implements Engine {
           kind: 'answer',
           to: peer.nodeId,
           request: message.request,
-          body: this.#queries.bodyOf(this.devices.entriesOf(message.userId)),
+          body: this.#queries.bodyOf(this.devices.connections.entriesOf(message.userId)),
         });
         break;
       case 'answer':
@@ -398,7 +398,7 @@ export abstract class ToldNode extends TellingNode implements Engine {
       if (peer.state !== 'down') awaiting.add(peer.nodeId);
     }
     if (awaiting.size > 0) this.send({ kind: 'ask', request, userId });
-    const own: readonly Entry[] = this.devices.entriesOf(userId);
+    const own: readonly Entry[] = this.devices.connections.entriesOf(userId);
     this.#queries.begin(request, userId, own, this.self, awaiting, t.now);
     return request;
   }
@@ -414,7 +414,10 @@ export abstract class ToldNode extends TellingNode implements Engine {
   }
 
   oldestProofMs(now: number): number {
-    return Math.max(this.devices.oldestProofMs(now), this.membership.oldestSilenceMs(now));
+    return Math.max(
+      this.devices.connections.oldestProofMs(now),
+      this.membership.oldestSilenceMs(now),
+    );
   }
 
   /** Asks every node how it is; a `surveyed` effect follows. */
@@ -437,7 +440,7 @@ export abstract class ToldNode extends TellingNode implements Engine {
       entriesOwned: this.devices.entries,
       entriesHeld: this.view.entries,
       usersOnline: this.view.usersOnline,
-      sockets: this.devices.socketCount,
+      sockets: this.devices.connections.socketCount,
       nodes: this.membership.size + 1,
       shards: this.told.size,
       replicas: 0,
