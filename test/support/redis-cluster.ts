@@ -33,8 +33,8 @@ export class TestRedisCluster {
     return cluster;
   }
 
-  async #join(): Promise<void> {
-    const clients = await Promise.all(
+  #connect() {
+    return Promise.all(
       this.masters.map(async ({ url }) => {
         const client = createClient({ url });
         client.on('error', () => {});
@@ -42,6 +42,10 @@ export class TestRedisCluster {
         return client;
       }),
     );
+  }
+
+  async #join(): Promise<void> {
+    const clients = await this.#connect();
     const ask = (i: number, ...command: string[]): Promise<unknown> =>
       clients[i]!.sendCommand(command);
     for (let i = 0; i < 3; i++) {
@@ -65,6 +69,24 @@ export class TestRedisCluster {
       );
     }
     for (const client of clients) client.destroy();
+  }
+
+  /** Moves the slot of a channel to another master, as resharding does, and gives that master. */
+  async move(name: string): Promise<TestRedis> {
+    const clients = await this.#connect();
+    const ask = async (i: number, ...command: string[]): Promise<string> =>
+      String(await clients[i]!.sendCommand(['CLUSTER', ...command]));
+    const slot = await ask(0, 'KEYSLOT', name);
+    const source = Math.floor((Number(slot) * 3) / SLOTS);
+    const target = (source + 1) % 3;
+    const [sourceId, targetId] = [await ask(source, 'MYID'), await ask(target, 'MYID')];
+    await ask(target, 'SETSLOT', slot, 'IMPORTING', sourceId);
+    await ask(source, 'SETSLOT', slot, 'MIGRATING', targetId);
+    for (const i of [target, source, 3 - source - target]) {
+      await ask(i, 'SETSLOT', slot, 'NODE', targetId);
+    }
+    for (const client of clients) client.destroy();
+    return this.masters[target]!;
   }
 
   /** Where its masters are. */

@@ -441,6 +441,39 @@ describe.runIf(hasRedis)('over channels of Redis', () => {
     for (const { model } of [alice, bob]) expect(model.count('userOffline')).toBe(0);
   });
 
+  it('nobody is gone, and news goes on, when slots of a Redis Cluster move to another master', async () => {
+    const masters = await TestRedisCluster.start();
+    ends.push(() => masters.stop());
+    const [a, b] = [
+      await node({}, await viaCluster(masters)),
+      await node({}, await viaIo(masters)),
+    ];
+    const alice = await enter(a, 'alice', C);
+    const bob = await enter(b, 'bob', C);
+    const there = ['alice', 'bob'];
+    for (const channel of [
+      `rollcall:rollcall:shard:${shardOf(C, 64)}`,
+      'rollcall:{rollcall}:all',
+    ]) {
+      const target = await masters.move(channel);
+      await enter(a, `a${there.length}`, C);
+      await enter(b, `b${there.length}`, C);
+      there.push(`a${there.length}`, `b${there.length}`);
+      for (const each of [alice, bob]) await each.sees(C, [...there].sort());
+      const asker = await client(target.url);
+      await waitFor(
+        async () =>
+          String(await asker.sendCommand(['PUBSUB', 'SHARDNUMSUB', channel])) === `${channel},2`,
+        'both nodes to hear the channel where it is now',
+      );
+    }
+    for (const { presence, warnings } of [a, b]) {
+      await waitFor(() => !presence.isDegraded(), 'all well');
+      expect(warnings).toEqual([]);
+    }
+    for (const { model } of [alice, bob]) expect(model.count('userOffline')).toBe(0);
+  });
+
   it('works over TLS', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'rollcall-tls-'));
     ends.push(() => rmSync(folder, { recursive: true, force: true }));
