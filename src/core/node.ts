@@ -1,5 +1,6 @@
 import { unreachable } from './assert.js';
 import { CommunityReads } from './community-reads.js';
+import type { Community } from './community.js';
 import { Devices, type DropReason } from './devices.js';
 import { shardOf } from './digest.js';
 import { Discovery } from './discovery.js';
@@ -29,7 +30,7 @@ import type {
   UserPresence,
 } from './types.js';
 import { UserQueries } from './user-queries.js';
-import { View, type Community, type EncodedUsers } from './view.js';
+import { View, type EncodedUsers } from './view.js';
 import {
   decodeMessage,
   encodeMessage,
@@ -230,7 +231,7 @@ export class PresenceNode {
       isWhole: (communityId) => {
         if (!this.#isComplete(shardOf(communityId, this.#o.shards))) return false;
         const community = this.#view.get(communityId);
-        return community === undefined || this.#view.isTold(community);
+        return community === undefined || community.isTold;
       },
       list: (communityId) => this.#view.list(communityId),
       out: this.#out,
@@ -337,8 +338,7 @@ export class PresenceNode {
   leave(socketId: string, communityId: string, t: Instant): void {
     this.#t = t;
     this.#interest.cancelJoins(socketId, communityId);
-    const community = this.#view.get(communityId);
-    if (community !== undefined) this.#view.leave(community, socketId);
+    this.#view.get(communityId)?.leave(socketId);
     this.#devices.leave(socketId, communityId, t);
     this.#interest.free(communityId);
   }
@@ -352,10 +352,7 @@ export class PresenceNode {
   disconnect(socketId: string, reason: DropReason, t: Instant): void {
     this.#t = t;
     const communities = [...(this.#devices.connections.communitiesOf(socketId) ?? [])];
-    for (const communityId of communities) {
-      const community = this.#view.get(communityId);
-      if (community !== undefined) this.#view.leave(community, socketId);
-    }
+    for (const communityId of communities) this.#view.get(communityId)?.leave(socketId);
     this.#interest.cancelJoins(socketId, undefined);
     this.#devices.disconnect(socketId, reason, t);
     for (const communityId of communities) this.#interest.free(communityId);
@@ -370,8 +367,7 @@ export class PresenceNode {
   /** The socket cannot keep up: it gets nothing until `resume`, and then the list. */
   suspend(socketId: string): void {
     for (const communityId of this.#devices.connections.communitiesOf(socketId) ?? []) {
-      const community = this.#view.get(communityId);
-      if (community !== undefined) this.#view.leave(community, socketId);
+      this.#view.get(communityId)?.leave(socketId);
     }
   }
 

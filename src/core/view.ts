@@ -1,6 +1,6 @@
 import { assert } from './assert.js';
+import { Community, type Tracked } from './community.js';
 import { Deadlines, LOOK_AGAIN_MS } from './deadlines.js';
-import { Pages, type Listed } from './pages.js';
 import {
   foldOwn,
   foldPublic,
@@ -9,7 +9,6 @@ import {
   veilOf,
   type Held,
   type Owner,
-  type UserRecord,
 } from './roster.js';
 import type {
   Audience,
@@ -58,21 +57,6 @@ const ENCODE_UNITS = 1;
 /** Bytes of lists handed to sockets in one slice; a longer list has a slice of its own. */
 const SLICE_LIST_BYTES = 1024 * 1024;
 
-const enum Mark {
-  clean,
-  dirty,
-  heldBack,
-}
-
-interface Tracked extends UserRecord, Listed {
-  told: UserPresence | null;
-  readonly community: Community;
-  mark: Mark;
-  /** Why the last thing held was dropped, in case it was the last. */
-  reason: OfflineReason;
-  seenAt: number;
-}
-
 /**
  * A change of very many entries of a shard, made in slices: a snapshot that comes to count, an owner that
  * is hidden. Nothing of its shard is told before it is whole.
@@ -88,43 +72,6 @@ export interface EncodedUsers {
   readonly parts: readonly string[];
   /** Never the same for two lists. */
   readonly version: number;
-}
-
-export class Community {
-  readonly id: string;
-  readonly shard: number;
-  readonly users = new Map<string, UserRecord>();
-  /** Sockets that have been sent the list and get the events. */
-  readonly sockets = new Set<string>();
-  /** Sockets that get the list with the next flush. */
-  readonly waiting = new Set<string>();
-  /** Sockets that must start over before anything else is told. */
-  readonly relisting = new Set<string>();
-  /** Sockets whose last list was not complete. */
-  readonly servedIncomplete = new Set<string>();
-  /** Users to compare with what was told. */
-  dirty: Tracked[] = [];
-  /** Users whose remote changes are kept back while the shard is quiet. */
-  heldBack: Tracked[] = [];
-  /** Users that were there all along: folded without events, told by one list at the end. */
-  settling: Tracked[] = [];
-  /** Sockets that wait in `relisting` have missed changes: no event may go out before their list. */
-  toldSilently = false;
-  /** The rest of a storm: events for the application only, one list for the sockets at the end. */
-  storm: Tracked[] = [];
-  /** Only an active community is folded: it has sockets here or somebody reads it. */
-  active = false;
-  online = 0;
-  /** Never the same for two lists, even where the community was closed and opened between them. */
-  version = 0;
-  /** Caches of the list, valid for `version`. */
-  listed: readonly UserPresence[] | null = null;
-  readonly pages = new Pages();
-
-  constructor(id: string, shard: number) {
-    this.id = id;
-    this.shard = shard;
-  }
 }
 
 const NO_USERS: readonly UserPresence[] = Object.freeze([]);
@@ -211,23 +158,7 @@ export class View {
   }
 
   #hold(owner: Owner, entry: Entry, shard: number): Held {
-    const community = this.#open(entry.communityId, shard);
-    let user = community.users.get(entry.userId) as Tracked | undefined;
-    if (user === undefined) {
-      user = {
-        userId: entry.userId,
-        communityId: community.id,
-        community,
-        held: [],
-        told: null,
-        toldOwn: null,
-        page: null,
-        mark: Mark.clean,
-        reason: 'left',
-        seenAt: 0,
-      };
-      community.users.set(entry.userId, user);
-    }
+    const user = this.#open(entry.communityId, shard).track(entry.userId);
     const held: Held = { entry, owner, user, until: 0, untilReason: 'disconnected' };
     // Most users have one device: an array that is pushed to has room for many.
     if (user.held.length === 0) user.held = [held];
@@ -323,27 +254,21 @@ export class View {
       if (user.held.length === 0 && user.told === null) this.#forget(user);
       return;
     }
-    if (user.mark === Mark.dirty) return;
+    if (user.mark === 'dirty') return;
     if (!local && this.#host.isQuiet(community.shard)) {
-      if (user.mark === Mark.clean) {
-        user.mark = Mark.heldBack;
+      if (user.mark === 'clean') {
+        user.mark = 'heldBack';
         community.heldBack.push(user);
       }
       return;
     }
-    user.mark = Mark.dirty;
+    user.mark = 'dirty';
     community.dirty.push(user);
     this.#work.add(community);
   }
 
-  /** Takes a record out, unless another has taken its place since. */
-  #erase(user: Tracked): void {
-    const { users } = user.community;
-    if (users.get(user.userId) === user) users.delete(user.userId);
-  }
-
   #forget(user: Tracked): void {
-    this.#erase(user);
+    user.community.erase(user);
     if (user.community.users.size === 0 && !user.community.active) this.#close(user.community);
   }
 
@@ -386,8 +311,8 @@ export class View {
     const community = this.#open(communityId, shard);
     if (!community.active) {
       community.active = true;
-      for (const user of community.users.values() as Iterable<Tracked>) {
-        user.mark = Mark.heldBack;
+      for (const user of community.users.values()) {
+        user.mark = 'heldBack';
         community.heldBack.push(user);
       }
       if (!this.#host.isQuiet(shard)) this.#settle(community);
@@ -411,9 +336,8 @@ export class View {
     community.settling = [];
     community.storm = [];
     community.toldSilently = false;
-    for (const record of community.users.values()) {
-      const user = record as Tracked;
-      user.mark = Mark.clean;
+    for (const user of community.users.values()) {
+      user.mark = 'clean';
       if (user.told !== null) this.#setTold(user, null);
       user.toldOwn = null;
       if (user.held.length === 0) community.users.delete(user.userId);
@@ -430,15 +354,6 @@ export class View {
     this.#work.add(community);
   }
 
-  /** This socket gets nothing more of the community. */
-  leave(community: Community, socketId: string): void {
-    const { sockets, waiting, relisting, servedIncomplete } = community;
-    sockets.delete(socketId);
-    waiting.delete(socketId);
-    if (relisting.size > 0) relisting.delete(socketId);
-    if (servedIncomplete.size > 0) servedIncomplete.delete(socketId);
-  }
-
   /** What was found out is known now: tell what was held back, as lists. */
   release(shard: number): void {
     for (const community of this.#byShard.get(shard) ?? []) {
@@ -450,16 +365,7 @@ export class View {
     }
   }
 
-  communitiesIn(shard: number): Iterable<Community> {
-    return this.#byShard.get(shard) ?? [];
-  }
-
   // Telling.
-
-  /** Whether everything known of a community has been told. */
-  isTold(community: Community): boolean {
-    return isIdle(community) && community.heldBack.length === 0;
-  }
 
   get hasWork(): boolean {
     return this.#work.size > 0 || this.#bulk.size > 0;
@@ -506,10 +412,10 @@ export class View {
     for (const community of first === null ? this.#work : new Set([first, ...this.#work])) {
       if (changing.has(community.shard)) continue;
       units = this.#tellChanges(community, units);
-      if (units > 0 && hasListsToTell(community)) {
+      if (units > 0 && community.hasListsToTell) {
         units -= ENCODE_UNITS * community.pages.encode(units);
       }
-      if (hasListsToTell(community)) {
+      if (community.hasListsToTell) {
         const fits = community.pages.length <= (bytes * units) / SLICE_UNITS;
         const isOwnSlice = bytes === SLICE_LIST_BYTES && units > SLICE_UNITS / 2;
         if (units <= 0 || (!fits && !isOwnSlice && community !== first)) {
@@ -518,7 +424,7 @@ export class View {
         }
         bytes = this.#tellLists(community, bytes);
       }
-      const idle = isIdle(community);
+      const idle = community.isIdle;
       if (idle) this.#work.delete(community);
       if (units > 0 && bytes > 0) continue;
       if (!idle) {
@@ -538,7 +444,7 @@ export class View {
         if (units <= 0) return units;
         const user = settling.pop() as Tracked;
         this.#due--;
-        if (user.mark !== Mark.heldBack) continue;
+        if (user.mark !== 'heldBack') continue;
         units -= 2;
         this.#tell(user, null);
       }
@@ -567,7 +473,7 @@ export class View {
         if (units <= 0) return units;
         const user = storm.pop() as Tracked;
         this.#due--;
-        if (user.mark !== Mark.dirty) continue;
+        if (user.mark !== 'dirty') continue;
         units -= 2;
         this.#tell(user, 'server');
       }
@@ -580,7 +486,7 @@ export class View {
     let done = 0;
     while (done < dirty.length && units > 0) {
       const user = dirty[done++] as Tracked;
-      if (user.mark !== Mark.dirty) continue;
+      if (user.mark !== 'dirty') continue;
       units -= this.#tell(user, 'all') ? cost : 1;
     }
     community.dirty = done === dirty.length ? [] : dirty.slice(done);
@@ -622,7 +528,7 @@ export class View {
 
   /** Compares one user with what was told. True when an event went out. */
   #tell(user: Tracked, audience: Audience | null): boolean {
-    user.mark = Mark.clean;
+    user.mark = 'clean';
     const was = user.told;
     const wasOwn = user.toldOwn;
     let next = foldPublic(user);
@@ -638,7 +544,7 @@ export class View {
     }
     if (next !== was) this.#setTold(user, next);
     user.toldOwn = nextOwn;
-    if (user.held.length === 0 && next === null) this.#erase(user);
+    if (user.held.length === 0 && next === null) user.community.erase(user);
     if (next === was && nextOwn === wasOwn) return false;
     if (audience === null) return true;
     if (was === wasOwn && next === nextOwn) {
@@ -751,23 +657,6 @@ export class View {
     const user = this.#communities.get(communityId)?.users.get(userId);
     return user === undefined || user.toldOwn === user.told ? null : user.toldOwn;
   }
-}
-
-/** There are lists to send, and what they say is told. */
-function hasListsToTell(community: Community): boolean {
-  const { storm, settling, relisting, waiting, dirty } = community;
-  if (storm.length + settling.length > 0) return false;
-  return relisting.size > 0 || (waiting.size > 0 && dirty.length === 0);
-}
-
-function isIdle(community: Community): boolean {
-  return (
-    community.storm.length === 0 &&
-    community.settling.length === 0 &&
-    community.dirty.length === 0 &&
-    community.relisting.size === 0 &&
-    community.waiting.size === 0
-  );
 }
 
 function newestActivity(held: readonly Held[]): number {

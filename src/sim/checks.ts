@@ -247,7 +247,7 @@ export class Checks {
       }
     }
     for (const community of view.communities) {
-      if (!community.active || !view.isTold(community)) continue;
+      if (!community.active || !community.isTold) continue;
       const stamp = `${community.version}/${[...community.sockets].join()}`;
       if (node.compared.get(community.id) === stamp) continue;
       node.compared.set(community.id, stamp);

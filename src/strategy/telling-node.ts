@@ -8,10 +8,11 @@ import {
   type NodeStats,
   type UserPresence,
 } from '../core/index.js';
+import type { Community } from '../core/community.js';
 import { Devices, type DropReason, type EntryLog } from '../core/devices.js';
 import { newStats } from '../core/stats.js';
 import { Owner } from '../core/roster.js';
-import { View, type Community } from '../core/view.js';
+import { View } from '../core/view.js';
 import type { EngineEffect, EngineOptions } from './engine.js';
 
 /** Shards of the owners' logs; all nodes of a cluster agree on it. */
@@ -158,7 +159,7 @@ export abstract class TellingNode {
   leave(socketId: string, communityId: string, t: Instant): void {
     this.t = t;
     this.#cancelJoin(this.told.get(communityId), socketId);
-    this.#untell(socketId, communityId);
+    this.view.get(communityId)?.leave(socketId);
     this.devices.leave(socketId, communityId, t);
   }
 
@@ -193,13 +194,8 @@ export abstract class TellingNode {
 
   suspend(socketId: string): void {
     for (const communityId of this.devices.connections.communitiesOf(socketId) ?? []) {
-      this.#untell(socketId, communityId);
+      this.view.get(communityId)?.leave(socketId);
     }
-  }
-
-  #untell(socketId: string, communityId: string): void {
-    const community = this.view.get(communityId);
-    if (community !== undefined) this.view.leave(community, socketId);
   }
 
   resume(socketId: string, t: Instant): void {
