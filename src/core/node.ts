@@ -332,7 +332,7 @@ export class PresenceNode {
     const shard = shardOf(communityId, this.#o.shards);
     const community = this.#view.activate(communityId, shard);
     this.#devices.join(socketId, communityId, this.#t);
-    this.#view.await(community, socketId);
+    this.#view.telling.await(community, socketId);
   }
 
   leave(socketId: string, communityId: string, t: Instant): void {
@@ -375,7 +375,7 @@ export class PresenceNode {
     this.#t = t;
     for (const communityId of this.#devices.connections.communitiesOf(socketId) ?? []) {
       const community = this.#view.get(communityId);
-      if (community?.active === true) this.#view.await(community, socketId);
+      if (community?.active === true) this.#view.telling.await(community, socketId);
     }
   }
 
@@ -695,7 +695,7 @@ export class PresenceNode {
   #hasWork(): boolean {
     return (
       this.#publisher.hasWork ||
-      this.#view.hasWork ||
+      this.#view.telling.hasWork ||
       this.#rollCalls.hasWork ||
       this.#interest.hasToAsk
     );
@@ -723,15 +723,16 @@ export class PresenceNode {
    * meanwhile, a busy node would send and tell each change by itself. One that lasts is opened again.
    */
   #flush(t: Instant): void {
+    const { telling } = this.#view;
     if (!this.#window.isContinuing || t.now >= this.#flushOpened + this.#o.flushMs) {
       this.#flushOpened = t.now;
       this.#publisher.open();
-      this.#view.open();
+      telling.open();
     }
     // Those who wait for a list have nothing yet, and they wait for this process only. The others' message
     // waits until the list has been handed on, too, but not for one list after the other.
-    this.#view.flush();
-    if (this.#view.hasListInHand && this.#slicesHeld < MOST_SLICES_HELD) {
+    telling.flush();
+    if (telling.hasListInHand && this.#slicesHeld < MOST_SLICES_HELD) {
       this.#slicesHeld++;
     } else {
       this.#slicesHeld = 0;
@@ -742,7 +743,7 @@ export class PresenceNode {
     this.#rollCalls.step((message) => this.#send(message));
     const hasMore =
       this.#publisher.isFlushing ||
-      this.#view.isFlushing ||
+      telling.isFlushing ||
       this.#rollCalls.hasWork ||
       this.#interest.hasToAsk;
     this.#window.done(hasMore, t.now);

@@ -2,8 +2,9 @@ import { assert } from './assert.js';
 import { Digest } from './digest.js';
 import { applyPatch, decodeEntries, decodeOps, entryKey, hashKey, type Op } from './entry.js';
 import { Owner, type Held } from './roster.js';
+import type { BulkChange } from './telling.js';
 import type { Entry, Instant, RemoveReason } from './types.js';
-import type { BulkChange, View } from './view.js';
+import type { View } from './view.js';
 import type { ShardState } from './wire.js';
 
 /**
@@ -267,7 +268,7 @@ export class Replica {
       return true;
     };
     this.#revealing = { shard: this.shard, step };
-    view.addBulk(this.#revealing);
+    view.telling.addBulk(this.#revealing);
   }
 
   #revealed(staging: Staging): void {
@@ -462,14 +463,14 @@ export class Replica {
       }
       return true;
     };
-    if (step()) view.addBulk({ shard: this.shard, step });
+    if (step()) view.telling.addBulk({ shard: this.shard, step });
   }
 
   /** Lets go of everything, for instance when nobody here needs the shard any more. */
   dispose(each: (held: Held) => void): void {
     if (this.#revealing !== null) {
       // What of it counts already goes like what is held.
-      this.#host.view.dropBulk(this.#revealing);
+      this.#host.view.telling.dropBulk(this.#revealing);
       this.#revealing = null;
       for (const held of (this.#staging as Staging).entries.values() as MapIterator<Held>) {
         if (held.owner === this.owner) each(held);

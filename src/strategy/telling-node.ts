@@ -153,7 +153,7 @@ export abstract class TellingNode {
   #enter(told: Told, socketId: string): void {
     const community = this.view.activate(told.id, told.index);
     this.devices.join(socketId, told.id, this.t);
-    this.view.await(community, socketId);
+    this.view.telling.await(community, socketId);
   }
 
   leave(socketId: string, communityId: string, t: Instant): void {
@@ -202,7 +202,7 @@ export abstract class TellingNode {
     this.t = t;
     for (const communityId of this.devices.connections.communitiesOf(socketId) ?? []) {
       const community = this.view.get(communityId);
-      if (community?.active === true) this.view.await(community, socketId);
+      if (community?.active === true) this.view.telling.await(community, socketId);
     }
   }
 
@@ -245,7 +245,7 @@ export abstract class TellingNode {
   protected relist(told: Told): void {
     const community = this.view.get(told.id);
     for (const socketId of community?.sockets ?? []) {
-      this.view.await(community as Community, socketId);
+      this.view.telling.await(community as Community, socketId);
     }
   }
 

@@ -343,7 +343,7 @@ export abstract class ToldNode extends TellingNode implements Engine {
   }
 
   get #hasWork(): boolean {
-    return this.view.hasWork || this.hasOwnWork;
+    return this.view.telling.hasWork || this.hasOwnWork;
   }
 
   tick(t: Instant): void {
@@ -358,7 +358,7 @@ export abstract class ToldNode extends TellingNode implements Engine {
     this.#tickReady(t);
     if (this.#hasWork && t.now >= this.#window.dueAt) {
       this.flushOwn(t);
-      this.view.flush();
+      this.view.telling.flush();
       this.#window.done(this.#hasWork, t.now);
     }
     if (t.now >= this.#answerAt) {

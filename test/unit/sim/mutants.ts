@@ -147,11 +147,11 @@ export const MUTANTS: readonly Mutant[] = [
     'return isVeiled(veil) ? null : fold(record, veil);',
     'return fold(record, veil);',
   ]),
-  mutant('the invisible do not see themselves', 'view', [
+  mutant('the invisible do not see themselves', 'telling', [
     'nextOwn = foldOwn(user);',
     'nextOwn = null;',
   ]),
-  mutant('no list after a storm', 'view', [
+  mutant('no list after a storm', 'telling', [
     'for (const socketId of sockets)\n                relisting.add(socketId);\n            community.toldSilently = true;\n            return units;',
     'return units;',
   ]),
