@@ -11,7 +11,7 @@ export { createHttpApi, type HttpApi, type HttpApiOptions } from './http.js';
 export { failure, sendJson, type Answer } from './json.js';
 export type { Access } from './access.js';
 export type { Dashboard, DashboardOptions } from './dashboard.js';
-export { checkIdentity } from './sockets.js';
+export { checkIdentity } from './sockets/identity.js';
 export { PresenceError, type PresenceErrorCode } from './errors.js';
 export type { PresenceClientToServerEvents, PresenceServerToClientEvents } from './events.js';
 export {

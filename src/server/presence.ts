@@ -26,7 +26,7 @@ import { PresenceError } from './errors.js';
 import { checkId } from './limits.js';
 import { Metrics } from './metrics.js';
 import { resolveOptions, type PresenceLogger, type PresenceOptions } from './options.js';
-import { Sockets } from './sockets.js';
+import { Sockets } from './sockets/sockets.js';
 import { UserInterest } from './user-interest.js';
 import { nameOf, Watches } from './watches.js';
 

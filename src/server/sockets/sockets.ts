@@ -1,0 +1,151 @@
+import type { Namespace, Socket } from 'socket.io';
+import type { EvictionTarget } from '../../core/index.js';
+import { Admission, type AdmissionHost } from './admission.js';
+import { onHeartbeat, ping, terminate, waitingBytes } from './connection.js';
+import { Requests, type RequestsHost } from './requests.js';
+import { Session } from './session.js';
+
+/**
+ * The sockets of this node, from their connection to their end: what becomes of those that go, are
+ * evicted, have to show life, or cannot keep up.
+ */
+
+export interface SocketsHost extends AdmissionHost, RequestsHost {
+  readonly onShutdown: () => void;
+}
+
+/** Disconnects that somebody wanted; every other kind may come back. */
+const DELIBERATE = new Set(['client namespace disconnect', 'server namespace disconnect']);
+
+/** A socket that has not drained for so long is disconnected. */
+const STUCK_MS = 30_000;
+
+export class Sockets {
+  readonly #nsp: Namespace;
+  readonly #host: SocketsHost;
+  readonly #sessions = new Map<string, Session>();
+  readonly #admission: Admission;
+  readonly #requests: Requests;
+  readonly #onConnection = (socket: Socket): void => this.#attach(socket);
+
+  constructor(nsp: Namespace, host: SocketsHost) {
+    this.#nsp = nsp;
+    this.#host = host;
+    this.#admission = new Admission(host);
+    this.#requests = new Requests(this.#sessions, this.#admission, host);
+    nsp.on('connection', this.#onConnection);
+    // The server may have been serving before presence was added.
+    for (const socket of nsp.sockets.values()) this.#attach(socket);
+  }
+
+  get slow(): number {
+    let slow = 0;
+    for (const session of this.#sessions.values()) if (session.slowSince > 0) slow++;
+    return slow;
+  }
+
+  #attach(socket: Socket): void {
+    const { driver, fanOut, limits } = this.#host;
+    const listeners = this.#requests.listeners(socket.id);
+    const onDisconnect = (reason: string): void => this.#gone(socket.id, reason);
+    for (const [event, listener] of listeners) socket.on(event, listener);
+    socket.on('disconnect', onDisconnect);
+    const offHeartbeat = onHeartbeat(socket, () => {
+      driver.input((node, t) => node.alive(socket.id, t));
+    });
+    const session = new Session(socket, driver, limits, () => {
+      for (const [event, listener] of listeners) socket.off(event, listener);
+      socket.off('disconnect', onDisconnect);
+      offHeartbeat();
+    });
+    this.#sessions.set(socket.id, session);
+    session.identity = this.#admission.identify(
+      session,
+      // Recovery has put it into its rooms before anybody said who it is.
+      socket.recovered ? fanOut.clear(socket) : [],
+    );
+  }
+
+  #gone(socketId: string, reason: string): void {
+    const session = this.#sessions.get(socketId);
+    if (session === undefined) return;
+    if (reason === 'server shutting down') {
+      // The application closes its server: the leave must go out before the adapter closes.
+      this.#host.onShutdown();
+      return;
+    }
+    this.#end(session);
+    const why = DELIBERATE.has(reason)
+      ? 'left'
+      : reason === 'ping timeout'
+        ? 'timeout'
+        : 'disconnected';
+    this.#host.driver.input((node, t) => node.disconnect(socketId, why, t));
+  }
+
+  #end(session: Session): void {
+    session.gone = true;
+    session.updates.close();
+    session.detach();
+    for (const communityId of session.communities) {
+      this.#host.watches.unwatch(session.socket.id, communityId);
+    }
+    this.#sessions.delete(session.socket.id);
+  }
+
+  /** Disconnects the sockets of a user or device, or takes them out of a community. */
+  expel({ userId, deviceId, communityId }: EvictionTarget): void {
+    for (const session of this.#sessions.values()) {
+      const { socket, identified } = session;
+      if (identified?.userId !== userId) continue;
+      if (deviceId !== undefined && identified.deviceId !== deviceId) continue;
+      if (communityId === undefined) {
+        this.#end(session);
+        socket.disconnect();
+      } else {
+        this.#admission.revoke(session, identified, communityId);
+      }
+    }
+  }
+
+  /** Makes sockets show life: an Engine.IO ping that a living client answers by itself. */
+  prove(socketIds: readonly string[]): void {
+    for (const id of socketIds) {
+      const session = this.#sessions.get(id);
+      if (session === undefined || session.proving) continue;
+      session.proving = true;
+      ping(session.socket, () => {
+        session.proving = false;
+        if (!session.gone) this.#host.driver.input((node, t) => node.alive(id, t));
+      });
+    }
+  }
+
+  /** Sets sockets aside that cannot keep up, and gives them a fresh list when they have drained. */
+  sweep(onSlow: () => void): void {
+    const now = performance.now();
+    for (const session of this.#sessions.values()) {
+      const { socket } = session;
+      const waiting = waitingBytes(socket);
+      if (session.slowSince === 0) {
+        if (waiting <= this.#host.limits.slowSocketBytes || session.communities.size === 0)
+          continue;
+        session.slowSince = now;
+        onSlow();
+        this.#host.fanOut.clear(socket);
+        this.#host.watches.suspend(socket.id);
+        this.#host.driver.input((node) => node.suspend(socket.id));
+      } else if (waiting === 0) {
+        session.slowSince = 0;
+        this.#host.driver.input((node, t) => node.resume(socket.id, t));
+      } else if (now - session.slowSince > STUCK_MS) {
+        terminate(socket);
+      }
+    }
+  }
+
+  close(): void {
+    this.#nsp.off('connection', this.#onConnection);
+    for (const session of this.#sessions.values()) this.#end(session);
+  }
+}
