@@ -1,4 +1,4 @@
-export { createPresence } from './presence.js';
+export { createPresence } from './create-presence.js';
 export type { CommunityList, Presence, PresenceEvents, UserCommunities } from './presence.js';
 export {
   resolveOptions,

@@ -7,12 +7,12 @@ import type { NodeGauges, NodeStats, NodeView } from '../core/index.js';
  */
 export class Metrics {
   readonly registry = new Registry();
-  readonly flushOps = this.#histogram(
+  readonly #flushOps = this.#histogram(
     'rollcall_flush_ops',
     'Changes in one flush to the other nodes',
     [1, 2, 5, 10, 25, 50, 100, 250, 500],
   );
-  readonly rollCall = this.#histogram(
+  readonly #rollCall = this.#histogram(
     'rollcall_roll_call_seconds',
     'Time until every node has answered for a shard',
     [0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5],
@@ -50,9 +50,26 @@ export class Metrics {
     labelNames: ['code'],
     registers: [this.registry],
   });
+  /** What the distributions hold already of what the core counts. */
+  #flushes = 0;
+  #primes = 0;
+  #primeMs = 0;
 
   refused(code: string): void {
     this.#refused.inc({ code });
+  }
+
+  /** Observes what has happened since the last time; call it after each tick. */
+  observe(stats: NodeStats): void {
+    if (stats.flushes !== this.#flushes) {
+      this.#flushes = stats.flushes;
+      this.#flushOps.observe(stats.lastFlushOps);
+    }
+    if (stats.primes !== this.#primes) {
+      const each = (stats.primeMsTotal - this.#primeMs) / (stats.primes - this.#primes);
+      for (; this.#primes < stats.primes; this.#primes++) this.#rollCall.observe(each / 1000);
+      this.#primeMs = stats.primeMsTotal;
+    }
   }
 
   /** Reads the core when Prometheus asks. */

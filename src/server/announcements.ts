@@ -1,0 +1,97 @@
+import type { EventEmitter } from 'node:events';
+import type { EvictionTarget, PresenceEvent } from '../core/index.js';
+import type { LocalEffect } from './driver.js';
+import type { PresenceLogger } from './options.js';
+import type { PresenceEvents } from './presence.js';
+
+/**
+ * What the application and its operators hear of this node by themselves: the events of `presence.on`
+ * and the lines of the log. No listener of the application can stop the node.
+ */
+
+/** Effects of which nobody else is told. */
+type Announced = Extract<
+  LocalEffect,
+  { kind: 'nodeUp' | 'nodeDown' | 'degraded' | 'incomplete' | 'nameConflict' }
+>;
+
+export class Announcements {
+  readonly #events: EventEmitter<PresenceEvents>;
+  readonly #logger: PresenceLogger;
+
+  constructor(events: EventEmitter<PresenceEvents>, logger: PresenceLogger) {
+    this.#events = events;
+    this.#logger = logger;
+  }
+
+  user({ type, ...payload }: PresenceEvent): void {
+    this.#tell(type, payload as never);
+  }
+
+  ready(complete: boolean, nodes: number): void {
+    this.#logger.info({ event: 'ready', complete, nodes }, 'ready');
+  }
+
+  evicted(target: EvictionTarget, reason: string): void {
+    this.#logger.info({ event: 'evicted', ...target, reason }, 'an operator ended a user here');
+  }
+
+  announce(effect: Announced): void {
+    const logger = this.#logger;
+    switch (effect.kind) {
+      case 'nodeUp':
+        logger.info(
+          { event: 'node-up', nodeId: effect.nodeId, nodeName: effect.nodeName },
+          'a node is there',
+        );
+        this.#tell('nodeUp', { nodeId: effect.nodeId, nodeName: effect.nodeName });
+        return;
+      case 'nodeDown': {
+        const { nodeId, nodeName, reason } = effect;
+        const log = { event: 'node-down', nodeId, nodeName, reason };
+        if (reason === 'left') logger.info(log, 'a node left');
+        else
+          logger.warn(
+            log,
+            'a node is silent and taken for dead; its users linger, then go offline',
+          );
+        this.#tell('nodeDown', { nodeId, nodeName, reason });
+        return;
+      }
+      case 'degraded':
+        if (effect.degraded) {
+          logger.warn(
+            { event: 'degraded' },
+            'the medium between the nodes cannot be reached: the last known lists stay, marked complete: false',
+          );
+        } else {
+          logger.info({ event: 'healed' }, 'the medium can be reached again; catching up');
+        }
+        this.#tell('degraded', effect.degraded);
+        return;
+      case 'incomplete':
+        logger.warn(
+          { event: 'roll-call-incomplete', missing: effect.missing },
+          'nodes did not answer a roll call in time; the list says complete: false until they do',
+        );
+        return;
+      case 'nameConflict':
+        logger.warn(
+          { event: 'name-conflict', nodeName: effect.nodeName, nodeIds: effect.nodeIds },
+          'two living nodes have one name; the name is ignored. Give each node its own',
+        );
+        return;
+    }
+  }
+
+  #tell<E extends keyof PresenceEvents>(event: E, ...args: PresenceEvents[E]): void {
+    try {
+      (this.#events as EventEmitter).emit(event, ...args);
+    } catch (error) {
+      this.#logger.error(
+        { event: 'listener-failed', of: event, error: String(error) },
+        'a listener of the application threw',
+      );
+    }
+  }
+}

@@ -1,0 +1,258 @@
+import { randomBytes } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import type { Namespace, Server, Socket } from 'socket.io';
+import { Announcements } from './announcements.js';
+import { createDashboard } from './dashboard.js';
+import { Driver, type LocalEffect } from './driver.js';
+import { PresenceError } from './errors.js';
+import { FanOut } from './fan-out.js';
+import { Housekeeping } from './housekeeping.js';
+import { checkId } from './limits.js';
+import { Medium } from './medium.js';
+import { Metrics } from './metrics.js';
+import { resolveOptions, type PresenceLogger, type PresenceOptions } from './options.js';
+import type { Presence, PresenceEvents } from './presence.js';
+import { ClusterQuestions } from './questions/cluster-questions.js';
+import { LocalReads } from './questions/local-reads.js';
+import { Sockets } from './sockets/sockets.js';
+import { nameOf, Watches } from './watches.js';
+
+/**
+ * Puts a node together: what its parts are made from, which effect of the engine goes to which of them,
+ * and in which order they begin and end.
+ */
+
+const SILENT: PresenceLogger = { info: () => {}, warn: () => {}, error: () => {} };
+
+/**
+ * Adds presence to a Socket.IO server or namespace. Set the server's adapter first.
+ *
+ * @throws PresenceError with code INVALID_OPTION when an option is not what it should be.
+ */
+export function createPresence<S extends Socket = Socket>(
+  io: Server | Namespace,
+  options: PresenceOptions<S>,
+): Presence {
+  const resolved = resolveOptions(options as unknown as PresenceOptions<never>);
+  const { limits, strategy } = resolved;
+  const logger = options.logger ?? SILENT;
+  const nsp: Namespace = 'sockets' in io && 'of' in io ? io.of('/') : (io as Namespace);
+  const nodeId = randomBytes(9).toString('base64url');
+  const medium = new Medium(nsp, { nodeId, strategy, limits, logger, options });
+  const { transport } = medium;
+  const metrics = new Metrics();
+  const events = new EventEmitter<PresenceEvents>();
+  const announcements = new Announcements(events, logger);
+  const node = strategy.createEngine({
+    nodeId,
+    nodeName: options.nodeName,
+    cluster: options.cluster,
+    random: Math.random,
+    solo: transport.isSolo,
+    canProbe: transport.canProbe,
+    isRouted: transport.isRouted === true,
+    interest: options.interest ?? 'hosted',
+    lingerMs: resolved.lingerMs,
+    heartbeatMs: resolved.heartbeatMs,
+    downAfterMs: resolved.downAfterMs,
+    typingTimeoutMs: resolved.typingTimeoutMs,
+    forgetAfterMs: resolved.forgetAfterMs,
+    flushMs: resolved.flushMs,
+    maxMessageBytes: limits.messageBytes,
+  });
+  const readyWaiters: (() => void)[] = [];
+  const endWaiting = (): void => {
+    for (const resolve of readyWaiters.splice(0)) resolve();
+  };
+  let closed: Promise<void> | undefined;
+
+  const perform = (effect: LocalEffect): void => {
+    switch (effect.kind) {
+      case 'event': {
+        const { event, audience } = effect;
+        if (audience !== 'server') fanOut.event(event, audience);
+        watches.onEvent(event, audience);
+        if (audience === 'own') return;
+        if (event.type === 'userOffline') {
+          void options.lastSeen?.record(event.userId, event.lastSeenAt);
+        }
+        announcements.user(event);
+        return;
+      }
+      case 'list':
+        fanOut.list(effect.communityId, effect.to);
+        watches.onList(effect.communityId, effect.to);
+        return;
+      case 'prove':
+        sockets.prove(effect.socketIds);
+        return;
+      case 'expel':
+        sockets.expel(effect.target);
+        announcements.evicted(effect.target, effect.reason);
+        return;
+      case 'ready':
+        announcements.ready(effect.complete, node.nodes(0).length);
+        endWaiting();
+        return;
+      case 'nodeUp':
+      case 'nodeDown':
+      case 'degraded':
+      case 'incomplete':
+      case 'nameConflict':
+        announcements.announce(effect);
+        return;
+      case 'explained':
+      case 'surveyed':
+      case 'evicted':
+      case 'answered':
+      case 'fetched':
+        cluster.answer(effect);
+        return;
+    }
+  };
+
+  const driver = new Driver(node, transport, {
+    perform,
+    onError: (error) => {
+      metrics.failures.inc();
+      logger.error(
+        { event: 'failure', error: error instanceof Error ? error.stack : String(error) },
+        'rollcall failed inside; please report it',
+      );
+    },
+    onUnsent: () => metrics.unsent.inc(),
+    onTick: () => metrics.observe(node.stats),
+  });
+  const fanOut = new FanOut(nsp, node, {
+    onListEncoded: (ms, bytes) => {
+      metrics.listEncode.observe(ms / 1000);
+      metrics.listBytes.observe(bytes);
+    },
+    onList: (count, complete) => {
+      metrics.lists.inc(count);
+      if (!complete) metrics.incompleteLists.inc(count);
+    },
+    watchers: (communityId) => watches.socketsOf(communityId),
+  });
+  const watches = new Watches({
+    engine: node,
+    send: (socketIds, diff) => fanOut.diff(socketIds, diff),
+    flushMs: resolved.flushMs,
+    nameOf: options.sortKey ?? nameOf,
+  });
+  const cluster = new ClusterQuestions(driver, limits);
+
+  const close = (): Promise<void> => {
+    closed ??= (async () => {
+      sockets.close();
+      watches.close();
+      const left = driver.close();
+      medium.close();
+      housekeeping.close();
+      endWaiting();
+      cluster.close();
+      // What has been handed to the adapter is written in the next turns of the event loop.
+      await new Promise((resolve) => setImmediate(resolve));
+      await left;
+    })();
+    return closed;
+  };
+
+  const sockets = new Sockets(nsp, {
+    driver,
+    fanOut,
+    watches,
+    limits,
+    logger,
+    options: options as unknown as PresenceOptions,
+    fetchCommunity: cluster.fetchCommunity,
+    onRefused: (code) => metrics.refused(code),
+    onShutdown: () => void close(),
+  });
+  const knowsAll = options.interest === 'all';
+  const local = new LocalReads({
+    driver,
+    strategy,
+    limits,
+    othersMayKnow: () => !knowsAll && !housekeeping.isSolo && closed === undefined,
+    fetchUser: cluster.fetchUser,
+  });
+  const housekeeping = new Housekeeping({
+    driver,
+    transport,
+    logger,
+    sweepSockets: () => sockets.sweep(() => metrics.slowSockets.inc()),
+    sweep: () => {
+      fanOut.sweep();
+      local.sweep();
+    },
+  });
+
+  metrics.watch({
+    stats: () => node.stats,
+    gauges: () => node.gauges(performance.now()),
+    oldestProofMs: () => node.oldestProofMs(performance.now()),
+    nodes: () => node.nodes(performance.now()),
+    degraded: () => node.isDegraded,
+    ready: () => node.isReady,
+    eventLoopLagSeconds: () => housekeeping.lagSeconds,
+    slow: () => sockets.slow,
+    mediumBytes: transport.bytes,
+  });
+
+  const store = strategy.createStore?.(node, {
+    cluster: options.cluster,
+    input: (change) => driver.input((_node, t) => change(t)),
+    onFault: (reason) => {
+      if (closed !== undefined) return;
+      logger.warn({ event: 'store-failed', reason }, 'a command to Redis failed; see degraded');
+    },
+  });
+  driver.start(store);
+  medium.answerOverAdapter((communityId) => node.localUsers(communityId));
+
+  const presence: Presence = {
+    nodeId: node.nodeId,
+    nodeName: node.nodeName,
+    ready: () =>
+      node.isReady || closed !== undefined
+        ? Promise.resolve()
+        : new Promise((resolve) => readyWaiters.push(resolve)),
+    isReady: () => node.isReady && closed === undefined,
+    isDegraded: () => node.isDegraded,
+    isOnline: local.isOnline,
+    onlineUsers: local.onlineUsers,
+    user: local.user,
+    info: (communityId) => node.info(communityId),
+    fetchOnlineUsers: cluster.fetchOnlineUsers,
+    fetchCommunity: cluster.fetchCommunity,
+    fetchUser: cluster.fetchUser,
+    lastSeen: async (userId) => {
+      const id = checkId(userId, 'userId', limits);
+      if (options.lastSeen !== undefined) return options.lastSeen.read(id);
+      if (store !== undefined) return store.lastSeen(id);
+      throw new PresenceError(
+        'UNAVAILABLE',
+        'lastSeen needs Redis: give the option lastSeen: lastSeenIn({ redis }), or use dual-write or redis',
+      );
+    },
+    explain: cluster.explain,
+    report: () => node.report(performance.now()),
+    fetchReports: cluster.fetchReports,
+    dashboard: (given) => createDashboard(presence, given),
+    evict: cluster.evict,
+    revoke: cluster.revoke,
+    nodes: () => node.nodes(performance.now()),
+    on: (event, listener) => {
+      (events as EventEmitter).on(event, listener as (...args: unknown[]) => void);
+      return presence;
+    },
+    off: (event, listener) => {
+      (events as EventEmitter).off(event, listener as (...args: unknown[]) => void);
+      return presence;
+    },
+    metrics: metrics.registry,
+    close,
+  };
+  return presence;
+}
