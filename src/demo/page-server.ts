@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { readPage } from '../server/page-files.js';
+import { readPage } from '../server/http/page-files.js';
 import type { Crowd, CrowdState } from './crowd.js';
 import { isLoopbackHost, isLoopbackOrigin } from './loopback.js';
 import type { NodeKeeper } from './node-keeper.js';

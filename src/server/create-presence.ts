@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { Namespace, Server, Socket } from 'socket.io';
 import { Announcements } from './announcements.js';
-import { createDashboard } from './dashboard.js';
 import { Driver, type LocalEffect } from './driver.js';
 import { PresenceError } from './errors.js';
 import { FanOut } from './fan-out.js';
 import { Housekeeping } from './housekeeping.js';
+import { createDashboard } from './http/dashboard.js';
 import { checkId } from './limits.js';
 import { Medium } from './medium.js';
 import { Metrics } from './metrics.js';
@@ -15,7 +15,7 @@ import type { Presence, PresenceEvents } from './presence.js';
 import { ClusterQuestions } from './questions/cluster-questions.js';
 import { LocalReads } from './questions/local-reads.js';
 import { Sockets } from './sockets/sockets.js';
-import { nameOf, Watches } from './watches.js';
+import { nameOf, Watches } from './watching/watches.js';
 
 /**
  * Puts a node together: what its parts are made from, which effect of the engine goes to which of them,

@@ -6,8 +6,8 @@ import type {
   UpdatedEvent,
   UserPresence,
 } from '../core/index.js';
-import type { WatchedChanges } from './watched-community.js';
-import type { WatchWindow } from './watch-query.js';
+import type { WatchedChanges } from './watching/watched-community.js';
+import type { WatchWindow } from './watching/watch-query.js';
 
 /** For intersection with an application's own event maps of a typed Socket.IO server and client. */
 export interface PresenceServerToClientEvents {

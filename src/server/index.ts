@@ -7,10 +7,10 @@ export {
   type PresenceOptions,
 } from './options.js';
 export { DEFAULT_LIMITS, type PresenceLimits } from './limits.js';
-export { createHttpApi, type HttpApi, type HttpApiOptions } from './http.js';
-export { failure, sendJson, type Answer } from './json.js';
-export type { Access } from './access.js';
-export type { Dashboard, DashboardOptions } from './dashboard.js';
+export { createHttpApi, type HttpApi, type HttpApiOptions } from './http/api.js';
+export { failure, sendJson, type Answer } from './http/json.js';
+export type { Access } from './http/access.js';
+export type { Dashboard, DashboardOptions } from './http/dashboard.js';
 export { checkIdentity } from './sockets/identity.js';
 export { PresenceError, type PresenceErrorCode } from './errors.js';
 export type { PresenceClientToServerEvents, PresenceServerToClientEvents } from './events.js';

@@ -13,7 +13,7 @@ import type {
   UserExplanation,
   UserPresence,
 } from '../core/index.js';
-import type { Dashboard, DashboardOptions } from './dashboard.js';
+import type { Dashboard, DashboardOptions } from './http/dashboard.js';
 
 /** What an application has of presence: all that it may call, and what it is told. */
 

@@ -4,7 +4,7 @@ import { PresenceError } from '../errors.js';
 import { roomOf, type FanOut } from '../fan-out.js';
 import type { PresenceLimits } from '../limits.js';
 import type { PresenceLogger, PresenceOptions } from '../options.js';
-import type { Watches } from '../watches.js';
+import type { Watches } from '../watching/watches.js';
 import { checkIdentity, type Identified } from './identity.js';
 import type { Session } from './session.js';
 

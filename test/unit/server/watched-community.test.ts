@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { UserPresence } from 'rollcall';
-import { WatchedCommunity } from '../../../src/server/watched-community.js';
-import type { WatchQuery, WatchSort } from '../../../src/server/watch-query.js';
+import { WatchedCommunity } from '../../../src/server/watching/watched-community.js';
+import type { WatchQuery, WatchSort } from '../../../src/server/watching/watch-query.js';
 
 /** Numbers in [0, 1) that are the same at every run (mulberry32). */
 function chance(seed: number): () => number {

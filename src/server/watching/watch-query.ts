@@ -1,5 +1,5 @@
-import { PresenceError } from './errors.js';
-import { checkId, type PresenceLimits } from './limits.js';
+import { PresenceError } from '../errors.js';
+import { checkId, type PresenceLimits } from '../limits.js';
 
 /** By availability (active, busy, idle) and then by name, or by name alone. */
 export type WatchSort = 'availability' | 'name';

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Presence } from './presence.js';
+import type { Presence } from '../presence.js';
 import { hasKey, type Access } from './access.js';
-import { PresenceError } from './errors.js';
-import { evictByUrl, failureOf } from './http.js';
+import { PresenceError } from '../errors.js';
+import { evictByUrl, failureOf } from './api.js';
 import { failure, sendJson, type Answer } from './json.js';
 import { readPage } from './page-files.js';
 

@@ -21,7 +21,7 @@ const TYPES: Readonly<Record<string, string>> = {
  * @throws when the pages have not been built.
  */
 export function readPage(): Map<string, PageFile> {
-  const folder = fileURLToPath(new URL('../web/', import.meta.url));
+  const folder = fileURLToPath(new URL('../../web/', import.meta.url));
   const files = new Map<string, PageFile>();
   for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
     if (!entry.isFile()) continue;

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Presence } from './presence.js';
+import type { Presence } from '../presence.js';
 import { hasKey, type Access } from './access.js';
-import { PresenceError } from './errors.js';
+import { PresenceError } from '../errors.js';
 import { failure, sendJson, type Answer } from './json.js';
 
 /**

@@ -1,4 +1,4 @@
-import type { OfflineReason, PresenceEvent, UserPresence } from '../core/index.js';
+import type { OfflineReason, PresenceEvent, UserPresence } from '../../core/index.js';
 import { Order } from './order.js';
 import type { WatchQuery, WatchSort } from './watch-query.js';
 

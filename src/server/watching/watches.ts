@@ -1,6 +1,6 @@
-import type { Audience, PresenceEvent, UserPresence } from '../core/index.js';
-import type { Engine } from '../strategy/index.js';
-import type { PresenceDiff, WatchedState } from './events.js';
+import type { Audience, PresenceEvent, UserPresence } from '../../core/index.js';
+import type { Engine } from '../../strategy/index.js';
+import type { PresenceDiff, WatchedState } from '../events.js';
 import { WatchedCommunity } from './watched-community.js';
 import type { WatchQuery } from './watch-query.js';
 
