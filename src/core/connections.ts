@@ -41,6 +41,8 @@ export interface Membership {
   readonly sockets: SmallSet<string>;
   entry: Entry | null;
   held: Held | null;
+  /** The same device was held elsewhere when it came here: what becomes of it here is for that node, too. */
+  wasElsewhere: boolean;
   /** The same device is connected elsewhere more recently; this node's socket does not count. */
   shadowed: boolean;
   /** The entry elsewhere on whose account the sockets here had to show life. */
@@ -214,6 +216,7 @@ export class Connections {
       sockets: new SmallSet(),
       entry: null,
       held: null,
+      wasElsewhere: false,
       shadowed: false,
       rival: '',
       rivalLeft: false,

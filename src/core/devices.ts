@@ -23,7 +23,8 @@ import type { View } from './view.js';
 export interface EntryLog {
   readonly shard: number;
   put(entry: Entry): void;
-  remove(entry: Entry, reason: RemoveReason, at: number): void;
+  /** `isNews`: others must learn of it even where the entry came and went before they heard of it. */
+  remove(entry: Entry, reason: RemoveReason, at: number, isNews: boolean): void;
 }
 
 export interface DevicesHost extends ConnectionsHost {
@@ -191,8 +192,8 @@ export class Devices {
   #enter(membership: Membership, t: Instant): void {
     const { device, communityId } = membership;
     const user = this.#recordOf(membership);
+    let earlier: Held | undefined;
     if (user !== undefined) {
-      let earlier: Held | undefined;
       for (const held of user.held) {
         if (held.owner.hidden) continue;
         if (held.entry.veil > device.veil) device.veil = held.entry.veil;
@@ -215,6 +216,7 @@ export class Devices {
     if (device.status === 'invisible' && !isVeiled(device.veil)) {
       device.veil = 2 * this.#host.stamp() + 1;
     }
+    membership.wasElsewhere = earlier !== undefined;
     device.fresh = false;
     // Not when it connected: a node that has just started had heard nobody's clock by then.
     device.born = this.#host.stamp();
@@ -249,7 +251,9 @@ export class Devices {
     const { entry, held } = membership;
     if (entry === null) return;
     const at = membership.sockets.size === 0 ? membership.droppedAt : t.wall;
-    this.#host.log(membership.communityId).remove(entry, reason, at);
+    // A device that has left for good has left where it was before, too.
+    const isNews = reason === 'left' && membership.wasElsewhere;
+    this.#host.log(membership.communityId).remove(entry, reason, at, isNews);
     if (held !== null) {
       this.#host.view.drop(held, reason === 'moved' ? 'disconnected' : reason, at, true);
     }

@@ -36,6 +36,8 @@ export interface Delta {
 interface Removal {
   readonly reason: RemoveReason;
   readonly at: number;
+  /** Nobody has heard of it yet, and it is to be heard of all the same. */
+  readonly unheard: Entry | undefined;
 }
 
 /** What an entry is to become: another, or none. */
@@ -87,9 +89,11 @@ export class ShardLog {
     this.#pending.set(entry.key, entry);
   }
 
-  remove(entry: Entry, reason: RemoveReason, at: number): void {
+  /** What has not been sealed yet leaves nothing to say, unless it `isNews` that it was here. */
+  remove(entry: Entry, reason: RemoveReason, at: number, isNews = false): void {
     const { key } = entry;
-    if (this.#sealed.has(key)) this.#pending.set(key, { reason, at });
+    if (this.#sealed.has(key)) this.#pending.set(key, { reason, at, unheard: undefined });
+    else if (isNews) this.#pending.set(key, { reason, at, unheard: entry });
     else this.#pending.delete(key);
   }
 
@@ -99,9 +103,15 @@ export class ShardLog {
     const ops: unknown[] = [];
     for (const [key, change] of this.#pending) {
       this.#pending.delete(key);
-      const op = this.#apply(key, change);
-      if (op === undefined) continue;
-      ops.push(encodeOp(op));
+      if ('reason' in change && change.unheard !== undefined) {
+        // It comes and goes with one delta, so that what is sealed stays as it is.
+        const { unheard } = change;
+        ops.push(encodeOp({ op: 'put', entry: unheard }), encodeOp(removalOf(unheard, change)));
+      } else {
+        const op = this.#apply(key, change);
+        if (op === undefined) continue;
+        ops.push(encodeOp(op));
+      }
       if (ops.length >= this.#limits.opsPerDelta) break;
     }
     if (ops.length === 0) return undefined;
@@ -119,8 +129,7 @@ export class ShardLog {
       if (base === undefined) return undefined;
       this.#sealed.delete(key);
       this.#digest.fold(base.keyHash, base.entry.rev, -1);
-      const { communityId, userId, deviceId } = base.entry;
-      return { op: 'remove', communityId, userId, deviceId, reason: change.reason, at: change.at };
+      return removalOf(base.entry, change);
     }
     const next = change;
     if (base === undefined) {
@@ -167,6 +176,10 @@ export class ShardLog {
     for (const recorded of this.#sealed.values()) entries.push(recorded.entry);
     return entries;
   }
+}
+
+function removalOf({ communityId, userId, deviceId }: Entry, { reason, at }: Removal): Op {
+  return { op: 'remove', communityId, userId, deviceId, reason, at };
 }
 
 /** Encodes entries from `from` on until the piece is full. */

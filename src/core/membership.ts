@@ -342,11 +342,14 @@ export class Membership {
 
   /**
    * The medium has had no connection of this node for so long, and had one before: its process has
-   * ended. Believed only where nothing was heard of it in that time, and this node trusts its own.
+   * ended. Believed only where nothing was heard of it in that time, and this node trusts its own. Said
+   * again for as long as it holds.
    */
   gone(nodeId: string, forMs: number, t: Instant): void {
     const peer = this.#peers.get(nodeId);
     if (peer === undefined || peer.state === 'down') return;
+    // A node that has stood still finds that out with its next tick, and judges afterwards.
+    if (t.now - this.#lastTick - this.#options.cadenceMs > STALL_MS) return;
     if (this.#degraded || t.now < this.#judgeFrom || t.now - peer.lastHeard < forMs) return;
     this.#down(peer, t.now + this.#options.lingerMs, t);
   }

@@ -362,6 +362,35 @@ describe('race', () => {
     for (const id of ['a', 'b']) expect(cluster.online(id)).toEqual(['eve', 'watcher']);
   });
 
+  it('21: a device that comes and leaves within one flush has left where it is half open, too', () => {
+    const cluster = CoreCluster.of('a', 'b', 'c');
+    for (const id of ['a', 'b', 'c']) cluster.join(id, `w${id}`);
+    cluster.join('a', 'ada', 'phone');
+    const alive = cluster.join('a', 'bob', 'phone');
+    cluster.join('a', 'eve', 'phone');
+    cluster.run(500);
+    // The first change opens the window in which the others come and go.
+    cluster.join('b', 'first');
+    cluster.run(5);
+    const before = cluster.sent.length;
+    for (const userId of ['ada', 'bob', 'new']) {
+      cluster.drop(cluster.join('b', userId, 'phone'), 'left');
+    }
+    cluster.run(500);
+    // Whoever is nowhere else leaves no trace.
+    const said = cluster.sent.slice(before).map(({ data }) => data);
+    expect(said.filter((data) => data.includes('"ada"'))).toHaveLength(1);
+    expect(said.filter((data) => data.includes('"new"'))).toEqual([]);
+    cluster.node('a').alive(alive, cluster.t);
+    cluster.run(3000);
+    for (const id of ['a', 'b', 'c']) {
+      expect(cluster.online(id)).toEqual(['bob', 'eve', 'first', 'wa', 'wb', 'wc']);
+      expect(cluster.count(id, 'userOffline', 'bob')).toBe(0);
+    }
+    expect(cluster.count('c', 'userOffline', 'ada')).toBe(1);
+    expect(cluster.node('a').gauges(cluster.now).waiting).toBe(0);
+  });
+
   it('22: after a stall the own sockets must show life, and who does not lingers away', () => {
     const cluster = CoreCluster.of('a', 'b');
     cluster.join('b', 'watcher');
