@@ -110,13 +110,14 @@ export class RedisTransport implements Transport {
     if (this.#untaken > 0 && this.#untaken + bytes > MOST_UNTAKEN_BYTES) return false;
     this.#untaken += bytes;
     this.bytes.sent += bytes;
-    this.#link.publish(channel, frame).then(
-      () => (this.#untaken -= bytes),
-      (error: unknown) => {
-        this.#untaken -= bytes;
-        this.#report(error instanceof Error ? error.message : String(error));
-      },
-    );
+    const losses = this.#losses;
+    const settle = (): void => {
+      if (losses === this.#losses) this.#untaken -= bytes;
+    };
+    this.#link.publish(channel, frame).then(settle, (error: unknown) => {
+      settle();
+      this.#report(error instanceof Error ? error.message : String(error));
+    });
     return true;
   }
 
@@ -184,6 +185,8 @@ export class RedisTransport implements Transport {
     if (isLost && this.#wasUp) {
       this.#isAway = true;
       this.#losses++;
+      // What a lost connection had not taken may never be heard of: it must not count for ever.
+      this.#untaken = 0;
     }
     // A client sets its state around the event.
     setImmediate(() => {

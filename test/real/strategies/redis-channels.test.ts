@@ -98,6 +98,16 @@ describe.runIf(hasRedis)('over channels of Redis', () => {
     return entered;
   }
 
+  /** Two nodes over a Redis Cluster, one by either client, and somebody on each. */
+  async function overCluster(options: Partial<PresenceOptions> = {}) {
+    const masters = await TestRedisCluster.start();
+    ends.push(() => masters.stop());
+    const a = await node(options, await viaCluster(masters));
+    const b = await node(options, await viaIo(masters));
+    const [alice, bob] = [await enter(a, 'alice', C), await enter(b, 'bob', C)];
+    return { masters, a, b, alice, bob };
+  }
+
   /** What travels on the channels, by an onlooker. */
   async function overhear(): Promise<{ channel: string; kind: string; head: string }[]> {
     const heard: { channel: string; kind: string; head: string }[] = [];
@@ -396,14 +406,7 @@ describe.runIf(hasRedis)('over channels of Redis', () => {
 
   it('Cluster clients, too, pull what they missed without a heartbeat', async () => {
     const slow = { heartbeatMs: 20_000, downAfterMs: 60_000 };
-    const masters = await TestRedisCluster.start();
-    ends.push(() => masters.stop());
-    const [a, b] = [
-      await node(slow, await viaCluster(masters)),
-      await node(slow, await viaIo(masters)),
-    ];
-    const alice = await enter(a, 'alice', C);
-    const bob = await enter(b, 'bob', C);
+    const { masters, a, b, alice, bob } = await overCluster(slow);
     await alice.sees(C, ['alice', 'bob']);
     const startedAt = performance.now();
     const there = ['alice', 'bob'];
@@ -418,14 +421,7 @@ describe.runIf(hasRedis)('over channels of Redis', () => {
   });
 
   it('nobody is gone, and all is caught up with, when masters of a Redis Cluster go and come', async () => {
-    const masters = await TestRedisCluster.start();
-    ends.push(() => masters.stop());
-    const [a, b] = [
-      await node({}, await viaCluster(masters)),
-      await node({}, await viaIo(masters)),
-    ];
-    const alice = await enter(a, 'alice', C);
-    const bob = await enter(b, 'bob', C);
+    const { masters, a, b, alice, bob } = await overCluster();
     const there = ['alice', 'bob'];
     for (const [i, master] of masters.masters.entries()) {
       await master.kill();
@@ -442,14 +438,7 @@ describe.runIf(hasRedis)('over channels of Redis', () => {
   });
 
   it('nobody is gone, and news goes on, when slots of a Redis Cluster move to another master', async () => {
-    const masters = await TestRedisCluster.start();
-    ends.push(() => masters.stop());
-    const [a, b] = [
-      await node({}, await viaCluster(masters)),
-      await node({}, await viaIo(masters)),
-    ];
-    const alice = await enter(a, 'alice', C);
-    const bob = await enter(b, 'bob', C);
+    const { masters, a, b, alice, bob } = await overCluster();
     const there = ['alice', 'bob'];
     for (const channel of [
       `rollcall:rollcall:shard:${shardOf(C, 64)}`,
