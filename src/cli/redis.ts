@@ -1,7 +1,17 @@
 import { createAdapter, createShardedAdapter } from '@socket.io/redis-adapter';
 import { createAdapter as createStreamsAdapter } from '@socket.io/redis-streams-adapter';
 import type { Logger } from 'pino';
-import { createClient } from 'redis';
+import {
+  AbortError,
+  ClientClosedError,
+  ClientOfflineError,
+  ConnectionTimeoutError,
+  createClient,
+  DisconnectsClientError,
+  SocketClosedUnexpectedlyError,
+  SocketTimeoutError,
+  TimeoutError,
+} from 'redis';
 import { FaultError, UsageError } from './errors.js';
 
 export type RedisAdapterKind = 'redis' | 'redis-sharded' | 'redis-streams';
@@ -60,11 +70,35 @@ export async function connectRedis(
     adapter: adapter as ReturnType<typeof createAdapter> | undefined,
     client: publisher,
     close: async () => {
-      // Lets what was published last (the leave) go out.
-      if (publisher.isReady) await Promise.allSettled([withTimeout(publisher.ping())]);
-      for (const client of [publisher, subscriber]) if (client.isOpen) client.destroy();
+      // Lets what was published last (the leave) go out, and the adapter's unsubscribing be answered.
+      const clients = [publisher, subscriber];
+      const ready = clients.filter((client) => client.isReady);
+      await Promise.allSettled(ready.map((client) => withTimeout(client.ping())));
+      for (const client of clients) if (client.isOpen) client.destroy();
     },
   };
+}
+
+/** What a command ends with that Redis has not answered. One that Redis refuses (`NOPERM`) must be seen. */
+const UNANSWERED = [
+  AbortError,
+  ClientClosedError,
+  ClientOfflineError,
+  ConnectionTimeoutError,
+  DisconnectsClientError,
+  SocketClosedUnexpectedlyError,
+  SocketTimeoutError,
+  TimeoutError,
+];
+const SOCKET_FAILURES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT']);
+
+/**
+ * Whether a command to Redis went without an answer, and nothing else. The adapters look after few of
+ * their commands, so that this comes as a rejection that nobody handles.
+ */
+export function wentUnanswered(error: unknown): boolean {
+  if (UNANSWERED.some((kind) => error instanceof kind)) return true;
+  return error instanceof Error && SOCKET_FAILURES.has((error as NodeJS.ErrnoException).code ?? '');
 }
 
 /** Before the node has started, Redis must be there; afterwards it may go and come back. */

@@ -28,7 +28,7 @@ import {
 } from './auth.js';
 import { FaultError, UsageError } from './errors.js';
 import { openRecording, type Recording } from './recording.js';
-import { connectRedis, type RedisAdapter, type RedisAdapterKind } from './redis.js';
+import { connectRedis, wentUnanswered, type RedisAdapter, type RedisAdapterKind } from './redis.js';
 
 export interface ServeOptions {
   readonly port: number;
@@ -336,7 +336,7 @@ function pause(ms: number): Promise<void> {
 /** Some Redis clients reject what they had queued, where no adapter listens: that must not end the node. */
 function surviveRedis(error: unknown, redis: RedisAdapter | undefined, logger: Logger): void {
   const message = error instanceof Error ? error.message : String(error);
-  if (redis !== undefined && /socket closed|client is closed|connection|timeout/i.test(message)) {
+  if (redis !== undefined && wentUnanswered(error)) {
     logger.debug({ event: 'redis-command-failed', error: message }, 'a command was lost');
     return;
   }

@@ -58,6 +58,17 @@ describe.runIf(hasRedis)('a recording', () => {
     expect((await run('replay', file)).code).toBe(0);
   });
 
+  it('is whole, and the node ends in order, though Redis stands still', async () => {
+    redis = await TestRedis.start();
+    const file = join(folder, 'stopped.jsonl');
+    const node = await ServeProcess.start(['--redis', redis.url, '--record', file]);
+    started.push(node);
+    process.kill(redis.pid, 'SIGSTOP');
+    expect(await node.stop('SIGTERM')).toBe(0);
+    expect(node.log.map((line) => line['event'])).not.toContain('crash');
+    expect(readFileSync(file, 'utf8')).toMatch(/\["close",.*\n$/);
+  });
+
   it('says why it cannot be made or read', async () => {
     const nowhere = await run(
       'serve',
