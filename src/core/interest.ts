@@ -72,6 +72,8 @@ export class Interest {
   /** Shards of which everybody is to be asked with the next flush. */
   readonly #toAsk = new Set<Shard>();
   readonly #joins = new PendingJoins();
+  /** Communities that no device of this node is in: somebody reads them, or did. */
+  readonly #read = new Set<string>();
 
   constructor(host: InterestHost) {
     this.#host = host;
@@ -111,6 +113,7 @@ export class Interest {
   /** Devices of this node are in the community. */
   use(communityId: string): void {
     this.#need(communityId).local = true;
+    this.#read.delete(communityId);
   }
 
   /** Somebody reads the community. */
@@ -128,6 +131,7 @@ export class Interest {
     if (need === undefined) {
       need = { local: false, readUntil: 0 };
       shard.communities.set(communityId, need);
+      this.#read.add(communityId);
     }
     shard.dropAt = Infinity;
     return need;
@@ -168,8 +172,10 @@ export class Interest {
     // A socket that does not count (it has shown no life) is told of everything all the same.
     if (community !== undefined && community.sockets.size > 0) return;
     need.local = false;
+    this.#read.add(communityId);
     if (need.readUntil > now) return;
     shard.communities.delete(communityId);
+    this.#read.delete(communityId);
     if (isInAll) return;
     if (community?.active === true) view.deactivate(community);
     if (shard.communities.size === 0) shard.dropAt = now + dropDelayMs;
@@ -196,6 +202,7 @@ export class Interest {
       return true;
     }
     need.local = true;
+    this.#read.delete(communityId);
     const until = this.#host.instant().now + this.#host.firstListWaitMs;
     this.#joins.add({ socketId, communityId, shard: shard.index, until });
     return false;
@@ -353,6 +360,8 @@ export class Interest {
   // Time.
 
   nextDue(): number {
+    // Asked after every input, and mostly for nothing.
+    if (this.#joins.isEmpty) return Infinity;
     let at = Infinity;
     for (const { index, primed } of this.#shards.values()) {
       const until = this.#joins.next(index);
@@ -362,6 +371,11 @@ export class Interest {
   }
 
   tick(now: number): void {
+    for (const communityId of this.#read) {
+      const shard = this.#shards.get(this.#shardOf(communityId));
+      const need = shard?.communities.get(communityId);
+      if (need !== undefined && need.readUntil <= now) this.free(communityId);
+    }
     for (const shard of this.#shards.values()) {
       if (!shard.primed) {
         this.#check(shard);
@@ -374,10 +388,7 @@ export class Interest {
         shard.quiet = false;
         this.#host.view.release(shard.index);
       }
-      this.#enterSome(shard);
-      for (const [communityId, need] of shard.communities) {
-        if (!need.local && need.readUntil <= now) this.free(communityId);
-      }
+      if (!this.#joins.isEmpty) this.#enterSome(shard);
       if (now >= shard.dropAt && shard.communities.size === 0) this.#drop(shard);
     }
   }

@@ -43,6 +43,9 @@ interface Removal {
 /** What an entry is to become: another, or none. */
 type Change = Entry | Removal;
 
+/** Stands where a delta was that is not kept any more. */
+const FORGOTTEN: Delta = { seq: 0, body: '', ops: 0, sealedAt: 0 };
+
 interface Recorded {
   entry: Entry;
   readonly keyHash: number;
@@ -54,7 +57,9 @@ export class ShardLog {
   readonly #sealed = new Map<string, Recorded>();
   readonly #pending = new Map<string, Change>();
   readonly #digest = new Digest();
+  /** The past, from `#oldest` on; what is before that is forgotten. */
   #ring: Delta[] = [];
+  #oldest = 0;
   #ringBytes = 0;
   #seq = 0;
 
@@ -77,7 +82,7 @@ export class ShardLog {
   }
 
   get ringSize(): number {
-    return this.#ring.length;
+    return this.#ring.length - this.#oldest;
   }
 
   /** Sequence number and digest of what has been sealed. */
@@ -152,21 +157,25 @@ export class ShardLog {
   /** Forgets deltas beyond the limits. */
   trim(now: number): void {
     const { deltas, bytes, ageMs } = this.#limits;
-    let drop = 0;
-    while (drop < this.#ring.length) {
-      const oldest = this.#ring[drop] as Delta;
-      const kept = this.#ring.length - drop;
-      if (kept <= deltas && this.#ringBytes <= bytes && now - oldest.sealedAt <= ageMs) break;
+    const ring = this.#ring;
+    while (this.#oldest < ring.length) {
+      const oldest = ring[this.#oldest] as Delta;
+      if (this.ringSize <= deltas && this.#ringBytes <= bytes && now - oldest.sealedAt <= ageMs) {
+        break;
+      }
       this.#ringBytes -= oldest.body.length;
-      drop++;
+      ring[this.#oldest++] = FORGOTTEN;
     }
-    if (drop > 0) this.#ring = this.#ring.slice(drop);
+    // Not with each seal: moving a thousand deltas costs more than sealing one.
+    if (2 * this.#oldest <= ring.length) return;
+    this.#ring = ring.slice(this.#oldest);
+    this.#oldest = 0;
   }
 
   /** The deltas after `have`, or undefined where the log no longer reaches back that far. */
   since(have: number): readonly Delta[] | undefined {
     const missing = this.#seq - have;
-    if (have < 0 || missing < 0 || missing > this.#ring.length) return undefined;
+    if (have < 0 || missing < 0 || missing > this.ringSize) return undefined;
     return missing === 0 ? [] : this.#ring.slice(-missing);
   }
 

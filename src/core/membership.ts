@@ -328,7 +328,7 @@ export class Membership {
         }
       }
     }
-    if (this.#name !== undefined || this.#peers.size > 1) this.#watchNames(t);
+    this.#watchNames(t);
   }
 
   #down(peer: Peer, hideAt: number, t: Instant): void {
@@ -436,6 +436,9 @@ export class Membership {
   /** A newer incarnation of a name supersedes the older, if the older is silent since (2.1, rows 2, 3). */
   #watchNames(t: Instant): void {
     if (this.#degraded || t.now < this.#judgeFrom) return;
+    let named = this.#name === undefined ? 0 : 1;
+    for (const peer of this.#peers.values()) if (peer.name !== undefined) named++;
+    if (named < 2) return;
     const holders = new Map<string, Peer[]>();
     for (const peer of this.#peers.values()) {
       if (peer.name === undefined) continue;

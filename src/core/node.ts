@@ -766,7 +766,7 @@ export class PresenceNode {
   }
 
   #pull(now: number): void {
-    if (this.#membership.degraded) return;
+    if (!this.#replicas.areBehind || this.#membership.degraded) return;
     for (const [nodeId, wants] of this.#replicas.wants(now)) this.#ask(nodeId, wants);
   }
 

@@ -251,9 +251,13 @@ export class Operations {
     // An eviction goes on waiting: a node that was not reached must be named.
   }
 
+  get #areNone(): boolean {
+    return this.#inquiries.size + this.#evictions.size + this.#surveys.size === 0;
+  }
+
   nextDue(): number {
     // Asked after every input, and nearly always for nothing.
-    if (this.#inquiries.size + this.#evictions.size + this.#surveys.size === 0) return Infinity;
+    if (this.#areNone) return Infinity;
     let at = Infinity;
     for (const opened of [this.#inquiries, this.#evictions, this.#surveys]) {
       for (const { awaiting, until, askAgainAt } of opened.values()) {
@@ -265,6 +269,7 @@ export class Operations {
 
   /** Gives answers that are complete or late, and asks again where a question may have been lost. */
   tick(t: Instant): void {
+    if (this.#areNone) return;
     for (const [id, inquiry] of this.#inquiries) {
       if (this.#isPending(inquiry, t.now)) continue;
       this.#inquiries.delete(id);

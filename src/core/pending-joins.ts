@@ -41,6 +41,11 @@ export class PendingJoins {
     else this.#counts.delete(communityId);
   }
 
+  /** Nobody waits. */
+  get isEmpty(): boolean {
+    return this.#bySocket.size === 0;
+  }
+
   /** Those of a shard; who has waited longest comes first. They may be deleted meanwhile. */
   in(shard: number): Iterable<PendingJoin> {
     return this.#byShard.get(shard) ?? [];
@@ -62,7 +67,9 @@ export class PendingJoins {
 
   /** Until when the one that has waited longest for the shard does, or Infinity. */
   next(shard: number): number {
-    for (const { until } of this.in(shard)) return until;
+    const same = this.#byShard.get(shard);
+    if (same === undefined) return Infinity;
+    for (const { until } of same) return until;
     return Infinity;
   }
 }

@@ -177,6 +177,11 @@ export class Publisher {
       this.#deliver(items, 'all');
       return;
     }
+    const [only] = items;
+    if (only !== undefined && items.length === 1) {
+      this.#deliver(items, { shard: only.shard });
+      return;
+    }
     const byShard = new Map<number, DeltaItem[]>();
     for (const item of items) {
       const same = byShard.get(item.shard);

@@ -401,7 +401,9 @@ export class Replica {
   /** Keeps account of whether something is missing, and since when. */
   #note(now: number): void {
     if (!this.isBehind) {
-      if (this.#gapSince !== null && this.#attempts > 0) {
+      // Nothing was missing: nearly always.
+      if (this.#gapSince === null) return;
+      if (this.#attempts > 0) {
         const stats = this.#host.stats;
         const took = now - this.#gapSince;
         stats.repairs++;

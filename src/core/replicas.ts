@@ -79,6 +79,11 @@ export class Replicas {
     }
   }
 
+  /** Something is missing. */
+  get areBehind(): boolean {
+    return this.#behind.size > 0;
+  }
+
   /** What to ask of whom now: what has been missing for long enough. */
   wants(now: number): Map<string, Want[]> {
     const wants = new Map<string, Want[]>();

@@ -88,3 +88,9 @@ export class SmallSet<T> implements ReadonlySmallSet<T> {
     yield* rest;
   }
 }
+
+/** Takes one item out of an array in place; unlike `splice` it makes no array of what it took. */
+export function removeAt(items: unknown[], index: number): void {
+  items.copyWithin(index, index + 1);
+  items.pop();
+}

@@ -1,5 +1,6 @@
 import type { Community, Tracked } from './community.js';
 import { foldOwn, foldPublic, isVeiled, saysTheSame, veilOf, type Held } from './roster.js';
+import { removeAt } from './small.js';
 import type { Audience, Effect, PresenceEvent, UserPresence } from './types.js';
 
 /**
@@ -195,12 +196,12 @@ export class Telling {
       break;
     }
     if (this.#isPaused) return;
-    const changing = new Set<number>();
-    for (const { shard } of this.#bulk) changing.add(shard);
+    const changing =
+      this.#bulk.size === 0 ? undefined : new Set(Array.from(this.#bulk, ({ shard }) => shard));
     const first = this.#first;
     this.#first = null;
     for (const community of first === null ? this.#work : new Set([first, ...this.#work])) {
-      if (changing.has(community.shard)) continue;
+      if (changing?.has(community.shard) === true) continue;
       units = this.#tellChanges(community, units);
       if (units > 0 && community.hasListsToTell) {
         units -= ENCODE_UNITS * community.pages.encode(units);
@@ -377,7 +378,7 @@ export class Telling {
       const records = this.#online.get(user.userId);
       if (records !== undefined) {
         if (records.length <= 1) this.#online.delete(user.userId);
-        else records.splice(records.indexOf(user), 1);
+        else removeAt(records, records.indexOf(user));
       }
     }
     const was = user.told;

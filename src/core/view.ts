@@ -2,6 +2,7 @@ import { assert } from './assert.js';
 import { Community, type Tracked } from './community.js';
 import { Deadlines, LOOK_AGAIN_MS } from './deadlines.js';
 import type { Held, Owner } from './roster.js';
+import { removeAt } from './small.js';
 import { Telling, type TellingHost } from './telling.js';
 import type { Effect, Entry, OfflineReason, UserPresence } from './types.js';
 
@@ -69,7 +70,7 @@ export class View {
     const user = held.user as Tracked;
     const at = user.held.indexOf(held);
     if (at === -1) return;
-    user.held.splice(at, 1);
+    removeAt(user.held, at);
     this.entries--;
     if (user.held.length === 0) this.#mark(user, false);
   }
@@ -83,7 +84,7 @@ export class View {
         (other) => other !== held && other.until !== 0 && other.entry.deviceId === deviceId,
       );
       if (expected !== -1) {
-        user.held.splice(expected, 1);
+        removeAt(user.held, expected);
         this.entries--;
       }
     }
@@ -109,7 +110,7 @@ export class View {
     const user = held.user as Tracked;
     const at = user.held.indexOf(held);
     if (at === -1) return;
-    user.held.splice(at, 1);
+    removeAt(user.held, at);
     this.entries--;
     user.reason = reason;
     user.seenAt = seenAt;

@@ -49,7 +49,7 @@ interface NodeRedis extends Emitter {
   connect(): Promise<unknown>;
   destroy?(): void;
   disconnect?(): Promise<unknown>;
-  sendCommand(args: readonly string[]): Promise<unknown>;
+  sendCommand(args: readonly (string | Buffer)[]): Promise<unknown>;
   /** From version 5 on: the same client with other options for its commands. */
   withCommandOptions?(options: object): NodeRedis;
   publish(channel: string, frame: string | Buffer): Promise<unknown>;
@@ -133,6 +133,8 @@ function inTurn<T>(masters: readonly T[], turn: number): T {
 
 function nodeRedisLink(client: NodeRedis): ChannelLink {
   const isSharded = client.nodeClient !== undefined;
+  /** Its commands go to one server: there is no need to look into each for where. */
+  const isSingle = !isSharded && client.options?.socket !== undefined;
   refusePrefix(isSharded, client.options?.keyPrefix);
   let subscriber: NodeRedis | undefined;
   let unfollow: (() => void) | undefined;
@@ -161,7 +163,11 @@ function nodeRedisLink(client: NodeRedis): ChannelLink {
       subscriber.connect().then(connected, connected);
     },
     publish: async (channel, frame) =>
-      isSharded ? publisher.sPublish(channel, frame) : publisher.publish(channel, frame),
+      isSharded
+        ? publisher.sPublish(channel, frame)
+        : isSingle
+          ? publisher.sendCommand(['PUBLISH', channel, frame])
+          : publisher.publish(channel, frame),
     subscribe: async (channel) =>
       isSharded
         ? subscriber?.sSubscribe(channel, listener, true)

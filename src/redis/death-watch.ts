@@ -1,9 +1,11 @@
+import type { Silence } from '../transport/index.js';
 import type { WatchConnection } from './channel-link.js';
 import { answered } from './link.js';
 
 /**
  * Redis closes the connections of a process that dies at once, long before its heartbeats are missed.
- * Each node asks several times a second how many connections hear the channel of each other node.
+ * Each node asks several times a second how many connections hear the channel of each other node that
+ * has just been silent: who is heard lives.
  *
  * None is taken for an end only where this very connection of ours, unbroken since, has seen one
  * before; where it still sees our own (so that it asks the right server, and that server knows its
@@ -16,12 +18,15 @@ export interface DeathWatchHost {
   /** The channel that only this node hears. */
   readonly own: string;
   readonly channelOf: (nodeId: string) => string;
+  readonly silences: () => Iterable<Silence>;
   /** Nothing of this node has been connected for so many ms. Called again while that holds. */
   readonly onGone: (nodeId: string, forMs: number) => void;
   readonly onFault: (reason: string) => void;
 }
 
 const POLL_MS = 150;
+/** A node of which something has been heard within this time is not asked about. */
+const QUIET_MS = 200;
 /** So many answers in a row, over at least this time. */
 const LEAST_ANSWERS = 4;
 const LEAST_MS = 450;
@@ -34,6 +39,8 @@ const MOST_NODES = 200;
 interface Sighting {
   /** This connection has seen the node connected. */
   seen: boolean;
+  /** Something has just been heard of it. */
+  isHeard: boolean;
   /** When the first of the answers in a row was asked for that saw none. */
   noneSince: number;
   answers: number;
@@ -58,7 +65,7 @@ export class DeathWatch {
 
   /** Begins or ends to look for a node. */
   watch(nodeId: string, on: boolean): void {
-    if (on) this.#sightings.set(nodeId, { seen: false, noneSince: 0, answers: 0 });
+    if (on) this.#sightings.set(nodeId, { seen: false, isHeard: false, noneSince: 0, answers: 0 });
     else this.#sightings.delete(nodeId);
   }
 
@@ -106,7 +113,12 @@ export class DeathWatch {
       this.#connection = opened;
     }
     const connection = this.#connection;
-    const nodeIds = [...this.#sightings.keys()];
+    const untilSilent = this.#listen();
+    const nodeIds: string[] = [];
+    for (const [nodeId, { seen, isHeard }] of this.#sightings) {
+      if (!seen || !isHeard) nodeIds.push(nodeId);
+    }
+    if (nodeIds.length === 0) return untilSilent;
     const askedAt = performance.now();
     const [owned, ...counts] = await answered(connection.count([own, ...nodeIds.map(channelOf)]));
     const isLate = performance.now() - askedAt > LATE_MS || askedAt - this.#askedAt > LATE_MS;
@@ -121,6 +133,20 @@ export class DeathWatch {
       this.#note(nodeId, counts[i] as number, askedAt, isLate);
     }
     return POLL_MS;
+  }
+
+  /** Takes note of who has just been heard; gives the time until the first of them has been silent for long. */
+  #listen(): number {
+    let untilSilent = Infinity;
+    for (const { nodeId, lastHeardMs } of this.#host.silences()) {
+      const sighting = this.#sightings.get(nodeId);
+      if (sighting === undefined) continue;
+      sighting.isHeard = lastHeardMs < QUIET_MS;
+      if (!sighting.isHeard) continue;
+      sighting.answers = 0;
+      untilSilent = Math.min(untilSilent, QUIET_MS - lastHeardMs);
+    }
+    return untilSilent;
   }
 
   async #open(): Promise<WatchConnection | undefined> {

@@ -75,6 +75,7 @@ export class RedisTransport implements Transport {
       open: (turn) => link.openWatch(turn),
       own: this.#own,
       channelOf: (nodeId) => channels.node(nodeId),
+      silences: () => this.#medium?.silences() ?? [],
       onGone: (nodeId, forMs) => this.#medium?.onGone(nodeId, forMs),
       onFault,
     });

@@ -50,6 +50,7 @@ export class Driver {
         onGone: (nodeId, forMs) => this.input((node, t) => node.gone(nodeId, forMs, t)),
         onDoubted: () => this.input((node, t) => node.showLife(t)),
         onReturn: () => this.input((node, t) => node.returned(t)),
+        silences: () => this.node.nodes(this.now().now),
       },
     );
     this.input((node, t) => node.start(t));

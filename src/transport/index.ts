@@ -1,3 +1,3 @@
-export type { Address, MediumEvents, OnAsked, Transport } from './transport.js';
+export type { Address, MediumEvents, OnAsked, Silence, Transport } from './transport.js';
 export { MemoryBus } from './memory.js';
 export { socketIoTransport } from './socket-io.js';

@@ -11,6 +11,13 @@ export interface MediumEvents {
   readonly onDoubted: () => void;
   /** It was away, and messages may have been lost. */
   readonly onReturn: () => void;
+  /** For how many ms nothing has been heard of each node. */
+  readonly silences: () => Iterable<Silence>;
+}
+
+export interface Silence {
+  readonly nodeId: string;
+  readonly lastHeardMs: number;
 }
 
 /** Where a message goes. */

@@ -26,6 +26,7 @@ function start(): { watch: DeathWatch; opened: { closed: number; come: () => voi
     open,
     own: 'own',
     channelOf: (nodeId) => nodeId,
+    silences: () => [],
     onGone: () => {},
     onFault: () => {},
   });
@@ -58,4 +59,55 @@ it('a connection that comes after the watch has ended is closed', async () => {
   opened[0]?.come();
   await vi.advanceTimersByTimeAsync(0);
   expect(opened[0]?.closed).toBeGreaterThan(0);
+});
+
+it('asks only about nodes that are silent, once it has seen them', async () => {
+  const asked: (readonly string[])[] = [];
+  const gone: [string, number][] = [];
+  const counts: Record<string, number> = { own: 1, talks: 1, falls: 1 };
+  const heardAt: Record<string, number> = { talks: 0, falls: 0 };
+  const connection: WatchConnection = {
+    isOpen: true,
+    count: async (channels) => {
+      asked.push(channels);
+      return channels.map((channel) => counts[channel] as number);
+    },
+    close: () => {},
+  };
+  const watch = new DeathWatch({
+    open: async () => connection,
+    own: 'own',
+    channelOf: (nodeId) => nodeId,
+    silences: () =>
+      Object.entries(heardAt).map(([nodeId, at]) => ({
+        nodeId,
+        lastHeardMs: performance.now() - at,
+      })),
+    onGone: (nodeId, forMs) => gone.push([nodeId, forMs]),
+    onFault: () => {},
+  });
+  const talking = setInterval(() => {
+    heardAt['talks'] = performance.now();
+    if (counts['falls'] === 1) heardAt['falls'] = performance.now();
+  }, 25);
+  watch.watch('talks', true);
+  watch.watch('falls', true);
+  watch.start();
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(asked).toEqual([['own', 'talks', 'falls']]);
+  counts['falls'] = 0;
+  await vi.advanceTimersByTimeAsync(800);
+  expect(new Set(asked.slice(1).flat())).toEqual(new Set(['own', 'falls']));
+  expect(gone[0]).toEqual(['falls', expect.closeTo(450, -2)]);
+  // It is heard after all: what was seen before counts no more.
+  counts['falls'] = 1;
+  await vi.advanceTimersByTimeAsync(1000);
+  const { length } = gone;
+  counts['falls'] = 0;
+  await vi.advanceTimersByTimeAsync(500);
+  expect(gone).toHaveLength(length);
+  await vi.advanceTimersByTimeAsync(300);
+  expect(gone.length).toBeGreaterThan(length);
+  clearInterval(talking);
+  watch.close();
 });

@@ -80,7 +80,7 @@ export const MUTANTS: readonly Mutant[] = [
     '',
   ]),
   mutant('the log claims to reach back further than it does', 'log', [
-    'missing > this.#ring.length',
+    'missing > this.ringSize',
     'false',
   ]),
   mutant('one sequence number per owner instead of per shard', 'log', [
