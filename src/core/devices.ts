@@ -174,12 +174,15 @@ export class Devices {
       return;
     }
     if (sockets.size > 0 && reason !== 'left') return;
-    membership.lingerUntil = t.now + this.#host.lingerMs;
     membership.lingerReason = reason;
-    if (!membership.lingerQueued) {
-      membership.lingerQueued = true;
-      this.#due.push(membership.lingerUntil, { type: 'linger', membership });
-    }
+    this.#linger(membership, t);
+  }
+
+  #linger(membership: Membership, t: Instant): void {
+    membership.lingerUntil = t.now + this.#host.lingerMs;
+    if (membership.lingerQueued) return;
+    membership.lingerQueued = true;
+    this.#due.push(membership.lingerUntil, { type: 'linger', membership });
   }
 
   #end(membership: Membership): void {
@@ -399,6 +402,9 @@ export class Devices {
     if (membership === undefined) return;
     if (membership.shadowed) {
       this.prove(membership.sockets, t);
+    } else if (reason === 'moved' && membership.rival !== '' && membership.lingerUntil > 0) {
+      // It was over there last: from now on it is looked for as long as if it had been here.
+      this.#linger(membership, t);
     } else if (reason === 'left' && membership.rival !== '') {
       membership.rivalLeft = true;
       if (membership.sockets.size > 0) return;

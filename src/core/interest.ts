@@ -227,6 +227,16 @@ export class Interest {
     }
   }
 
+  /** Whoever waits enters now. */
+  enterAll(): void {
+    for (const { index } of this.#shards.values()) {
+      for (const join of this.#joins.in(index)) {
+        this.#joins.delete(join);
+        this.#host.enter(join.socketId, join.communityId);
+      }
+    }
+  }
+
   // Priming.
 
   /** Finds out what the others hold, quietly: of every shard, as at the start. */

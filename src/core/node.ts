@@ -27,6 +27,7 @@ import type {
   Instant,
   ListInfo,
   NodeView,
+  RemoveReason,
   UserPresence,
 } from './types.js';
 import { UserQueries } from './user-queries.js';
@@ -36,6 +37,7 @@ import {
   encodeMessage,
   laterClock,
   type Answered,
+  type DeltaItem,
   type Message,
   type ShardState,
   type Want,
@@ -206,7 +208,8 @@ export class PresenceNode {
         onHidden: (peer, t) => this.#replicas.touch(peer, t),
         onGone: (peer, reason, t) => {
           const silent = reason === 'superseded';
-          this.#dispose(peer, (held) => {
+          const gone = reason === 'left' && !peer.owner.hidden ? 'moved' : 'node-down';
+          this.#dispose(peer, gone, (held) => {
             if (peer.owner.hidden) this.#view.drop(held, 'node-down', t.wall, false);
             else {
               const why = silent ? 'node-down' : 'disconnected';
@@ -218,7 +221,9 @@ export class PresenceNode {
           this.#stopAwaiting(peer);
         },
         onForgotten: (peer) => {
-          this.#dispose(peer, (held) => this.#view.drop(held, 'node-down', this.#t.wall, false));
+          this.#dispose(peer, 'node-down', (held) =>
+            this.#view.drop(held, 'node-down', this.#t.wall, false),
+          );
         },
         onProbe: (id) => this.#out.push({ kind: 'probe', id }),
         onDegraded: (degraded, t) => this.#onDegraded(degraded, t),
@@ -283,8 +288,10 @@ export class PresenceNode {
   close(t: Instant): void {
     this.#t = t;
     if (this.#closed) return;
-    this.#publisher.announce(this.#publisher.seal(t.now));
-    if (this.#started) this.#send({ kind: 'leave', states: this.#publisher.allStates() });
+    // Their devices are here, and linger like the others.
+    this.#interest.enterAll();
+    const items = this.#publisher.carry(this.#publisher.seal(t.now));
+    if (this.#started) this.#send({ kind: 'leave', states: this.#publisher.allStates(), items });
     this.#closed = true;
   }
 
@@ -498,9 +505,7 @@ export class PresenceNode {
         }
         break;
       case 'delta':
-        for (const { shard, seq, body } of message.items) {
-          this.#replicas.give(peer, shard, (replica) => replica.onDelta(seq, body, t));
-        }
+        this.#onDeltas(peer, message.items, t);
         break;
       case 'pull':
         if (message.to !== undefined && message.to !== this.nodeId) return;
@@ -519,6 +524,7 @@ export class PresenceNode {
         break;
       }
       case 'leave':
+        this.#onDeltas(peer, message.items, t);
         this.#membership.left(peer, t);
         break;
       case 'ask':
@@ -569,6 +575,12 @@ export class PresenceNode {
     this.#rollCalls.add(peer.nodeId, request, log.state(), entries);
   }
 
+  #onDeltas(peer: Peer, items: readonly DeltaItem[], t: Instant): void {
+    for (const { shard, seq, body } of items) {
+      this.#replicas.give(peer, shard, (replica) => replica.onDelta(seq, body, t));
+    }
+  }
+
   #onStates(peer: Peer, states: readonly ShardState[]): void {
     for (const state of states) {
       this.#replicas.give(peer, state.shard, (replica) => replica.onState(state, this.#t));
@@ -610,10 +622,10 @@ export class PresenceNode {
   }
 
   /** Lets go of a node's entries; its devices may have been expected here. */
-  #dispose(peer: Peer, each: (held: Held) => void): void {
+  #dispose(peer: Peer, reason: RemoveReason, each: (held: Held) => void): void {
     this.#replicas.dispose(peer, (held) => {
       each(held);
-      this.#devices.onRemoteGone(held.entry, 'node-down', this.#t);
+      this.#devices.onRemoteGone(held.entry, reason, this.#t);
     });
   }
 

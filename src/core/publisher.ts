@@ -171,6 +171,18 @@ export class Publisher {
     return items;
   }
 
+  /**
+   * Gives what a node's last message is to carry of these deltas: what came after it would count no more.
+   * What is too much for one message is sent ahead.
+   */
+  carry(items: readonly DeltaItem[]): readonly DeltaItem[] {
+    let bytes = 0;
+    for (const { body } of items) bytes += body.length;
+    if (bytes <= DELTA_MESSAGE_BYTES) return items;
+    this.announce(items);
+    return [];
+  }
+
   /** Sends deltas, to whom they are of interest, in as few messages as their size and the medium allow. */
   announce(items: readonly DeltaItem[]): void {
     if (this.#host.isRouted !== true) {

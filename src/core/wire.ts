@@ -70,7 +70,12 @@ export type Message =
       readonly last: boolean;
       readonly body: string;
     }
-  | { readonly kind: 'leave'; readonly states: readonly ShardState[] }
+  /** The last message, with what changed last: nothing that comes after it counts. */
+  | {
+      readonly kind: 'leave';
+      readonly states: readonly ShardState[];
+      readonly items: readonly DeltaItem[];
+    }
   /** Asks every owner for its entries of one user. */
   | { readonly kind: 'ask'; readonly request: number; readonly userId: string }
   | {
@@ -188,8 +193,8 @@ export function encodeMessage(
       }
       break;
     case 'delta':
-      head['i'] = message.items.map((item) => [item.shard, item.seq]);
-      for (const item of message.items) bodies += '\n' + item.body;
+      head['i'] = numbersOf(message.items);
+      bodies = bodiesOf(message.items);
       break;
     case 'pull':
       head['r'] = message.request;
@@ -205,6 +210,8 @@ export function encodeMessage(
       break;
     case 'leave':
       head['s'] = encodeStates(message.states);
+      if (message.items.length > 0) head['i'] = numbersOf(message.items);
+      bodies = bodiesOf(message.items);
       break;
     case 'ask':
       head['r'] = message.request;
@@ -307,12 +314,8 @@ function decodeKind(head: Record<string, unknown>, rest: string | undefined): Me
       };
     }
     case 'delta': {
-      const pairs = decodePairs(head['i'], isCount, isCount);
-      if (!pairs || rest === undefined) return undefined;
-      const bodies = rest.split('\n');
-      if (bodies.length !== pairs.length) return undefined;
-      const items = pairs.map(([shard, seq], i) => ({ shard, seq, body: bodies[i] as string }));
-      return { kind: 'delta', items };
+      const items = decodeItems(head['i'], rest);
+      return items && { kind: 'delta', items };
     }
     case 'pull': {
       const to = head['t'];
@@ -329,7 +332,8 @@ function decodeKind(head: Record<string, unknown>, rest: string | undefined): Me
     }
     case 'leave': {
       const states = decodeStates(head['s']);
-      return states && { kind: 'leave', states };
+      const items = rest === undefined ? [] : decodeItems(head['i'], rest);
+      return states && items && { kind: 'leave', states, items };
     }
     case 'ask': {
       const userId = head['q'];
@@ -387,6 +391,25 @@ function decodeKind(head: Record<string, unknown>, rest: string | undefined): Me
     default:
       return undefined;
   }
+}
+
+function numbersOf(items: readonly DeltaItem[]): [shard: number, seq: number][] {
+  return items.map(({ shard, seq }) => [shard, seq]);
+}
+
+/** A line for each. */
+function bodiesOf(items: readonly DeltaItem[]): string {
+  let bodies = '';
+  for (const { body } of items) bodies += '\n' + body;
+  return bodies;
+}
+
+function decodeItems(numbers: unknown, rest: string | undefined): DeltaItem[] | undefined {
+  const pairs = decodePairs(numbers, isCount, isCount);
+  if (!pairs || rest === undefined) return undefined;
+  const bodies = rest.split('\n');
+  if (bodies.length !== pairs.length) return undefined;
+  return pairs.map(([shard, seq], i) => ({ shard, seq, body: bodies[i] as string }));
 }
 
 function isName(value: unknown): value is string | undefined {

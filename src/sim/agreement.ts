@@ -120,7 +120,9 @@ function betweenClients(world: World): string | undefined {
       for (const seen of roster?.keys() ?? []) {
         const there =
           seen === userId ||
-          world.clients.some((c) => c.userId === seen && c.socket !== null) ||
+          world.clients.some(
+            (c) => c.userId === seen && (c.socket !== null || c.lingersUntil > world.now),
+          ) ||
           [...world.nodes].some((node) =>
             [...(node?.sockets.values() ?? [])].some((s) => s.halfOpen && s.client.userId === seen),
           );
@@ -156,6 +158,9 @@ function wrongRecord(world: World, recorded: ReadonlyMap<string, UserRecord>): s
     }
   }
   const halfOpen = new Set<string>();
+  for (const { deviceId, lingersUntil } of world.clients) {
+    if (lingersUntil > world.now) halfOpen.add(deviceId);
+  }
   for (const node of world.nodes) {
     for (const socket of node?.sockets.values() ?? []) {
       if (socket.halfOpen) halfOpen.add(socket.client.deviceId);

@@ -48,6 +48,8 @@ export interface SimClient {
   presentSince: number;
   /** When its connection was lost, or null while it is connected or has left. */
   lostAt: number | null;
+  /** Until when a node may count it that has just given up a half-open socket of it. */
+  lingersUntil: number;
   /** Its latest word on visibility, while nothing else of its user has happened since. */
   hiding: { readonly node: SimNode; readonly since: number } | null;
 }

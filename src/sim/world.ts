@@ -104,6 +104,7 @@ export class World {
       hasBeenInvisible: false,
       presentSince: 0,
       lostAt: null,
+      lingersUntil: 0,
       hiding: null,
     }));
   }
@@ -467,7 +468,11 @@ export class World {
     client.socket = null;
     client.lostAt = this.#now;
     this.#forgetHiding(client);
-    this.after(HALF_OPEN_MS, () => this.#end(socket, 'timeout'));
+    const { lingerMs, heartbeatMs } = this.options;
+    this.after(HALF_OPEN_MS, () => {
+      client.lingersUntil = this.#now + lingerMs + 2 * heartbeatMs;
+      this.#end(socket, 'timeout');
+    });
   }
 
   #slow(client: SimClient, forMs: number): void {

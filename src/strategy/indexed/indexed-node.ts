@@ -333,7 +333,7 @@ export class IndexedNode extends ToldNode {
     for (const index of this.#indexes.values()) this.#write(index);
     const communityIds = [...this.#indexes.keys()];
     this.#ask({ kind: 'retire', communityIds, afterMs: this.o.lingerMs });
-    this.send({ kind: 'leave', states: [] });
+    this.send({ kind: 'leave', states: [], items: [] });
   }
 
   // The other nodes, which matter here only as what operators see.

@@ -132,9 +132,9 @@ export class OnDemandNode extends ToldNode {
   }
 
   protected closeOwn(): void {
-    this.#seal();
-    for (const { items } of this.#outgoing.splice(0)) this.#publisher.announce(items);
-    this.send({ kind: 'leave', states: this.states(true) });
+    const waiting = this.#outgoing.splice(0).flatMap(({ items }) => items);
+    const items = this.#publisher.carry([...waiting, ...this.#publisher.seal(this.t.now)]);
+    this.send({ kind: 'leave', states: this.states(true), items });
   }
 
   // Calling the roll.
@@ -279,6 +279,7 @@ export class OnDemandNode extends ToldNode {
         this.#onStates(peer, message.states, message.full);
         break;
       case 'delta':
+      case 'leave':
         for (const item of message.items) this.#onDelta(peer, item);
         break;
       case 'pull':

@@ -2,6 +2,27 @@ import { describe, expect, it } from 'vitest';
 import { CoreCluster } from '../../support/core-cluster.js';
 
 /** The races of the design's analysis that show on the core alone, by their numbers there. */
+function clusterThatLostAda(): CoreCluster {
+  const cluster = CoreCluster.of('a', 'b', 'c');
+  cluster.join('c', 'watcher');
+  cluster.join('a', 'eve');
+  const ada = cluster.join('a', 'ada');
+  cluster.run(500);
+  cluster.drop(ada);
+  return cluster;
+}
+
+/** Where eve and a watcher stay, ada was lost a moment ago: she is there for the whole linger, and no longer. */
+function expectToLinger(cluster: CoreCluster): void {
+  cluster.run(4500);
+  for (const id of ['a', 'c']) expect(cluster.online(id)).toEqual(['ada', 'eve', 'watcher']);
+  cluster.run(1000);
+  for (const id of ['a', 'c']) {
+    expect(cluster.online(id)).toEqual(['eve', 'watcher']);
+    expect(cluster.count(id, 'userOffline', 'ada')).toBe(1);
+  }
+}
+
 describe('race', () => {
   it('1: the last two devices of a user leave on two nodes at once: one edge, no ghost', () => {
     const cluster = CoreCluster.of('a', 'b', 'c');
@@ -330,6 +351,57 @@ describe('race', () => {
     }
     expect(silences[3]).toBeGreaterThan(1.5 * (silences[0] as number));
     expect(cluster.count('b', 'userOffline', 'ada')).toBe(0);
+  });
+
+  it('8: a device that came to the node that leaves lingers from there, wherever it lingered before', () => {
+    const cluster = clusterThatLostAda();
+    cluster.run(2500);
+    // The node where it lingers learns late that it has come back.
+    cluster.isLost = ({ from, to }, { message }) =>
+      from === 'b' && to === 'a' && message.kind === 'delta';
+    cluster.join('b', 'ada');
+    cluster.run(100);
+    cluster.isLost = () => false;
+    cluster.run(1900);
+    cluster.node('b').close(cluster.t);
+    cluster.run(10);
+    cluster.kill('b');
+    // It was lost 4.5 s ago on the one node, and a moment ago on the other.
+    expectToLinger(cluster);
+    expect(cluster.node('a').gauges(cluster.now).waiting).toBe(0);
+  });
+
+  it('8: a device that waits for the first list of a node that leaves has come, and lingers', () => {
+    const cluster = clusterThatLostAda();
+    cluster.run(4500);
+    // Nobody answers what the community's newcomer asks.
+    cluster.isLost = ({ to }) => to === 'b';
+    cluster.join('b', 'ada');
+    cluster.run(200);
+    expect(cluster.at('b').told).toEqual([]);
+    cluster.node('b').close(cluster.t);
+    cluster.run(10);
+    cluster.kill('b');
+    expectToLinger(cluster);
+  });
+
+  it('8: what changed last goes with the goodbye, which a delta might come after', () => {
+    const cluster = CoreCluster.of('a', 'b');
+    cluster.join('b', 'watcher');
+    cluster.join('a', 'ada');
+    const eve = cluster.join('a', 'eve');
+    cluster.run(500);
+    cluster.isHeld = (_letter, { message }) => message.kind === 'delta';
+    cluster.join('a', 'late');
+    cluster.drop(eve, 'left');
+    cluster.node('a').close(cluster.t);
+    cluster.run(10);
+    cluster.kill('a');
+    cluster.run(1000);
+    cluster.release();
+    expect(cluster.online('b')).toEqual(['ada', 'late', 'watcher']);
+    cluster.run(5000);
+    expect(cluster.online('b')).toEqual(['watcher']);
   });
 
   it('20: a device that moves is not missed where its new entry is late', () => {

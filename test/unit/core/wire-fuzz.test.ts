@@ -267,7 +267,7 @@ describe('messages between nodes that no honest node would send', () => {
     const shard = listener.shardOfC;
     for (let i = 0; i < 6000; i++) {
       listener.say(`crowd-${i}`, { ...NO_NEWS, name: `name-${i}` });
-      if (i % 3 === 0) listener.say(`crowd-${i}`, { kind: 'leave', states: [] });
+      if (i % 3 === 0) listener.say(`crowd-${i}`, { kind: 'leave', states: [], items: [] });
     }
     for (let i = 0; i < 2000; i++) {
       listener.say('a', deltaOf(`u${i}`, shard, 5 + i));
