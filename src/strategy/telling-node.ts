@@ -65,6 +65,8 @@ export abstract class TellingNode {
   protected readonly devices: Devices;
   protected readonly told = new Map<string, Told>();
   readonly #byIndex = new Map<number, Told>();
+  /** Those of which something is due: sockets wait, it is quiet, or nobody here is in it. */
+  readonly #pending = new Set<Told>();
   protected phase: 'new' | 'running' | 'closed' = 'new';
   protected t: Instant = { now: 0, wall: 0 };
   protected lamport = 1;
@@ -146,6 +148,7 @@ export abstract class TellingNode {
     }
     if (!told.joins.some((join) => join.socketId === socketId)) {
       told.joins.push({ socketId, until: t.now + this.firstListWaitMs });
+      this.#pending.add(told);
     }
     this.learn(told);
   }
@@ -171,7 +174,7 @@ export abstract class TellingNode {
   disconnect(socketId: string, reason: DropReason, t: Instant): void {
     this.t = t;
     this.suspend(socketId);
-    for (const told of this.told.values()) this.#cancelJoin(told, socketId);
+    for (const told of this.#pending) this.#cancelJoin(told, socketId);
     this.devices.disconnect(socketId, reason, t);
   }
 
@@ -213,9 +216,9 @@ export abstract class TellingNode {
     if (told === undefined) {
       // The view may still have what is expected elsewhere of an earlier time.
       told = new Told(communityId, this.view.get(communityId)?.shard ?? ++this.#indexes);
-      told.quietUntil = this.t.now + READY_TIMEOUT_MS;
       this.told.set(communityId, told);
       this.#byIndex.set(told.index, told);
+      this.hush(told, READY_TIMEOUT_MS);
       if (this.phase !== 'new') this.learn(told);
     }
     return told;
@@ -225,7 +228,9 @@ export abstract class TellingNode {
     if (told === undefined || told.joins.length > 0 || this.devices.connections.hosts(told.id))
       return;
     told.local = false;
+    this.#pending.add(told);
     if (told.readUntil > this.t.now) return;
+    this.#pending.delete(told);
     this.told.delete(told.id);
     const community = this.view.get(told.id);
     if (community?.active === true) this.view.deactivate(community);
@@ -237,8 +242,24 @@ export abstract class TellingNode {
   protected settle(told: Told, isKnown: boolean): void {
     told.known = isKnown;
     told.quiet = false;
-    for (const { socketId } of told.joins.splice(0)) this.#enter(told, socketId);
+    this.#enterAll(told);
     this.view.release(told.index);
+  }
+
+  /** What is learnt of a community is not announced person by person for so long. */
+  protected hush(told: Told, forMs: number): void {
+    told.quiet = true;
+    told.quietUntil = this.t.now + forMs;
+    this.#pending.add(told);
+  }
+
+  #enterAll(told: Told): void {
+    for (const { socketId } of told.joins.splice(0)) this.#enter(told, socketId);
+  }
+
+  /** Whoever waits enters now. */
+  protected enterEverywhere(): void {
+    for (const told of this.#pending) this.#enterAll(told);
   }
 
   /** Everybody here starts over with a new list. */
@@ -263,12 +284,12 @@ export abstract class TellingNode {
 
   protected toldDueAt(): number {
     let at = Infinity;
-    for (const { joins } of this.told.values()) at = Math.min(at, joins[0]?.until ?? Infinity);
+    for (const { joins } of this.#pending) at = Math.min(at, joins[0]?.until ?? Infinity);
     return at;
   }
 
   protected tickTold(t: Instant): void {
-    for (const told of this.told.values()) {
+    for (const told of this.#pending) {
       while (told.joins.length > 0 && (told.joins[0] as PendingJoin).until <= t.now) {
         this.#enter(told, (told.joins.shift() as PendingJoin).socketId);
       }
@@ -276,7 +297,8 @@ export abstract class TellingNode {
         told.quiet = false;
         this.view.release(told.index);
       }
-      if (!told.local && told.readUntil <= t.now) this.#free(told);
+      if (told.local && !told.quiet && told.joins.length === 0) this.#pending.delete(told);
+      else if (!told.local && told.readUntil <= t.now) this.#free(told);
     }
   }
 

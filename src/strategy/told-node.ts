@@ -151,7 +151,11 @@ export abstract class ToldNode extends TellingNode implements Engine {
 
   close(t: Instant): void {
     this.t = t;
-    if (this.phase === 'running') this.closeOwn(t);
+    if (this.phase === 'running') {
+      // Their devices are here, and linger like the others.
+      this.enterEverywhere();
+      this.closeOwn(t);
+    }
     this.phase = 'closed';
   }
 

@@ -27,7 +27,6 @@ export interface Call {
   readonly answers: OwnedEntry[];
   readonly onEnd: (call: Call) => void;
   readonly staging: Map<string, Staging>;
-  ended: boolean;
 }
 
 export interface CompleteAnswer {
@@ -38,11 +37,15 @@ export interface CompleteAnswer {
 
 /** The roll calls of this node: their answers, put together from pieces, and their deadlines. */
 export class Calls {
+  /** Those whose answers are taken, in the order in which they began. */
   readonly #calls = new Map<number, Call>();
+  /** Those that have not ended. */
+  readonly #open = new Set<Call>();
 
-  begin(call: Omit<Call, 'answers' | 'staging' | 'ended'>): Call {
-    const begun: Call = { ...call, answers: [], staging: new Map(), ended: false };
+  begin(call: Omit<Call, 'answers' | 'staging'>): Call {
+    const begun: Call = { ...call, answers: [], staging: new Map() };
     this.#calls.set(call.id, begun);
+    this.#open.add(begun);
     return begun;
   }
 
@@ -84,20 +87,22 @@ export class Calls {
 
   nextDue(): number {
     let at = Infinity;
-    for (const call of this.#calls.values()) {
-      if (!call.ended) at = Math.min(at, call.awaiting.size === 0 ? -Infinity : call.until);
+    for (const { awaiting, until } of this.#open) {
+      at = Math.min(at, awaiting.size === 0 ? -Infinity : until);
     }
     return at;
   }
 
   /** Ends the calls that all have answered, or that have waited long enough. */
   tick(now: number): void {
+    for (const call of this.#open) {
+      if (call.awaiting.size > 0 && now < call.until) continue;
+      this.#open.delete(call);
+      call.onEnd(call);
+    }
     for (const call of this.#calls.values()) {
-      if (!call.ended && (call.awaiting.size === 0 || now >= call.until)) {
-        call.ended = true;
-        call.onEnd(call);
-      }
-      if (call.ended && now >= call.until + LATE_MS) this.#calls.delete(call.id);
+      if (this.#open.has(call) || now < call.until + LATE_MS) return;
+      this.#calls.delete(call.id);
     }
   }
 }

@@ -57,11 +57,12 @@ export class Copy {
   /** A delta of the owner; `ops` are those of this community. False when it is known already. */
   onDelta(seq: number, ops: readonly Op[], t: Instant): boolean {
     if (seq <= this.have || this.#ahead.has(seq)) return false;
-    for (const op of ops) this.#change(seq, op, t);
+    let isWhole = true;
+    for (const op of ops) if (!this.#change(seq, op, t)) isWhole = false;
     if (this.isKnown) {
-      this.#ahead.add(seq);
+      if (isWhole) this.#ahead.add(seq);
       this.#advance();
-      if (this.#ahead.size > 0) this.behindSince ??= t.now;
+      if (!isWhole || this.#ahead.size > 0) this.behindSince ??= t.now;
     }
     return true;
   }
@@ -104,20 +105,19 @@ export class Copy {
     if (this.#ahead.size > 0) this.behindSince = t.now;
   }
 
-  #change(seq: number, op: Op, t: Instant): void {
+  /** False where it changes what is not here, or not as it was: an older answer does not make up for that. */
+  #change(seq: number, op: Op, t: Instant): boolean {
     if (op.op === 'put') {
       this.#put(seq, op.entry, false);
-      return;
+      return true;
     }
     const key = entryKey(op.communityId, op.userId, op.deviceId);
     const known = this.#held.get(key);
     if (known === undefined) {
       if (op.op === 'remove') this.#forget(key, seq, t.now);
-      // A patch without its entry: the next roll call brings it.
-      else if (this.isKnown) this.behindSince ??= t.now;
-      return;
+      return op.op === 'remove';
     }
-    if (seq <= known.seq) return;
+    if (seq <= known.seq) return true;
     const { view, lingerMs, onEntry, onGone } = this.#host;
     const { held } = known;
     if (op.op === 'patch') {
@@ -125,12 +125,13 @@ export class Copy {
       known.isDoubtful ||= seq !== this.have + 1;
       view.replace(held, applyPatch(held.entry, op.rev, op.patch), false);
       onEntry(held.entry, this.owner);
-      return;
+      return !known.isDoubtful;
     }
     this.#forget(key, seq, t.now);
     if (op.reason === 'moved') view.expect(held, t.now + lingerMs, 'disconnected', op.at);
     else view.drop(held, op.reason, op.at, false);
     onGone(held.entry, op.reason);
+    return true;
   }
 
   #put(seq: number, entry: Entry, isAnswer: boolean): void {
@@ -163,12 +164,13 @@ export class Copy {
     this.#gone.set(key, { seq, until: now + REMEMBER_GONE_MS });
   }
 
-  /** Forgets who went long ago. */
-  trim(now: number): void {
+  /** Forgets who went long ago; true where nobody is left to forget. */
+  trim(now: number): boolean {
     for (const [key, { until }] of this.#gone) {
-      if (until > now) return;
+      if (until > now) return false;
       this.#gone.delete(key);
     }
+    return true;
   }
 
   /** Lets go of everything. */

@@ -52,6 +52,10 @@ interface Outgoing {
 export class OnDemandNode extends ToldNode {
   readonly #rolls = new Map<string, Roll>();
   readonly #byShard = new Map<number, Set<Roll>>();
+  /** Those of which something may be missing, or to be forgotten. */
+  readonly #unsure = new Set<Roll>();
+  /** Those that somebody here has left since the last flush. */
+  readonly #left = new Set<Roll>();
   readonly #calls = new Calls();
   readonly #publisher: Publisher;
   readonly #rollCalls = new RollCallAnswers();
@@ -86,7 +90,10 @@ export class OnDemandNode extends ToldNode {
       put: (entry) => log.put(entry),
       remove: (entry, reason, at) => {
         log.remove(entry, reason, at);
-        if (reason !== 'moved') this.#rolls.get(id)?.leaving.add(entry.userId);
+        const roll = reason === 'moved' ? undefined : this.#rolls.get(id);
+        if (roll === undefined) return;
+        roll.leaving.add(entry.userId);
+        this.#left.add(roll);
       },
     };
   }
@@ -110,8 +117,7 @@ export class OnDemandNode extends ToldNode {
     const items = this.#publisher.seal(this.t.now);
     if (items.length === 0) return;
     const asking = new Set<number>();
-    for (const { told, leaving } of this.#rolls.values()) {
-      if (leaving.size === 0) continue;
+    for (const { told, leaving } of this.#left) {
       const userIds = leaving.size > ASK_USERS ? undefined : [...leaving];
       leaving.clear();
       const call = this.#call(told.id, userIds, this.t.now + this.firstListWaitMs, ({ id }) => {
@@ -120,6 +126,7 @@ export class OnDemandNode extends ToldNode {
       });
       asking.add(call.id);
     }
+    this.#left.clear();
     this.#outgoing.push({ items, asking });
     this.#tell();
   }
@@ -228,6 +235,7 @@ export class OnDemandNode extends ToldNode {
       this.out.push({ kind: 'incomplete', communityId: call.communityId, missing });
     }
     if (this.#rolls.get(roll.told.id) !== roll) return;
+    this.#doubt(roll);
     const known = this.#knows(roll);
     roll.freshUntil = known ? now + CACHE_MS : 0;
     if (known && missing.length === 0) {
@@ -251,9 +259,17 @@ export class OnDemandNode extends ToldNode {
     return true;
   }
 
+  /** Looks at it with the next tick, unless it has been forgotten meanwhile. */
+  #doubt(roll: Roll): void {
+    if (this.#rolls.get(roll.told.id) === roll) this.#unsure.add(roll);
+  }
+
   #recheck(roll: Roll): void {
     const known = this.isDiscovered && this.#knows(roll);
-    if (!known && roll.callAt === Infinity) roll.callAt = this.t.now + GAP_GRACE_MS;
+    if (!known && roll.callAt === Infinity) {
+      roll.callAt = this.t.now + GAP_GRACE_MS;
+      this.#doubt(roll);
+    }
     if (known === roll.told.known) return;
     if (!known) roll.told.known = false;
     else if (roll.call === null) this.settle(roll.told, true);
@@ -314,6 +330,7 @@ export class OnDemandNode extends ToldNode {
       const seq = seqs.get(roll.told.shard) ?? (full ? 0 : undefined);
       const copy = this.#copy(roll, peer);
       if (seq !== undefined) copy.onState(seq, this.t.now);
+      if (copy.behindSince !== null) this.#doubt(roll);
       this.#recheck(roll);
     }
   }
@@ -330,6 +347,7 @@ export class OnDemandNode extends ToldNode {
       const own = ops.filter(
         (op) => (op.op === 'put' ? op.entry : op).communityId === roll.told.id,
       );
+      this.#doubt(roll);
       if (this.#copy(roll, peer).onDelta(seq, own, this.t)) this.stats.deltasApplied++;
       else this.stats.deltasIgnored++;
     }
@@ -343,6 +361,7 @@ export class OnDemandNode extends ToldNode {
     const roll = this.#rolls.get(answer.call.communityId);
     if (roll !== undefined) {
       const { seq, entries } = answer;
+      this.#doubt(roll);
       this.#copy(roll, peer).onAnswer(seq, entries, answer.call.userIds, this.t);
       this.#recheck(roll);
     }
@@ -398,8 +417,7 @@ export class OnDemandNode extends ToldNode {
   protected onHealed(): void {
     for (const roll of this.#rolls.values()) {
       roll.told.known = false;
-      roll.told.quiet = true;
-      roll.told.quietUntil = this.t.now + 2 * this.firstListWaitMs;
+      this.hush(roll.told, 2 * this.firstListWaitMs);
       this.#startOver(roll);
     }
   }
@@ -408,6 +426,8 @@ export class OnDemandNode extends ToldNode {
     const roll = this.#rolls.get(told.id);
     if (roll === undefined) return;
     this.#rolls.delete(told.id);
+    this.#unsure.delete(roll);
+    this.#left.delete(roll);
     const shared = this.#byShard.get(told.shard);
     shared?.delete(roll);
     if (shared?.size === 0) {
@@ -424,7 +444,7 @@ export class OnDemandNode extends ToldNode {
   protected ownDueAt(): number {
     let at = this.#calls.nextDue();
     if (!this.#mayCallAgain) return at;
-    for (const roll of this.#rolls.values()) {
+    for (const roll of this.#unsure) {
       if (roll.call === null) at = Math.min(at, this.#callAgainAt(roll));
     }
     return at;
@@ -447,8 +467,12 @@ export class OnDemandNode extends ToldNode {
 
   protected tickOwn(t: Instant): void {
     this.#calls.tick(t.now);
-    for (const roll of this.#rolls.values()) {
-      for (const copy of roll.copies.values()) copy.trim(t.now);
+    for (const roll of this.#unsure) {
+      let isSure = roll.call === null && roll.callAt === Infinity;
+      for (const copy of roll.copies.values()) {
+        if (!copy.trim(t.now) || copy.behindSince !== null) isSure = false;
+      }
+      if (isSure) this.#unsure.delete(roll);
       if (roll.call !== null || !this.#mayCallAgain || t.now < this.#callAgainAt(roll)) continue;
       this.stats.gaps++;
       this.stats.pulls++;

@@ -2,6 +2,22 @@ import { expect } from 'vitest';
 import type { Strategy } from '../../../src/strategy/index.js';
 import { Engines, type SimClient, type SimNode } from './engines.js';
 
+const FIXED_SEEDS = 40;
+const FRESH_SEEDS = 20;
+
+/** Plays seeds of which some are new in each run, and says which of them failed. */
+export function forSeeds(demand: (seed: number) => void): void {
+  const fresh = 1_000_000 + (Date.now() % 1_000_000_000);
+  for (let i = 1; i <= FIXED_SEEDS + FRESH_SEEDS; i++) {
+    const seed = i <= FIXED_SEEDS ? i : fresh + i;
+    try {
+      demand(seed);
+    } catch (error) {
+      throw new Error(`seed ${seed} failed`, { cause: error });
+    }
+  }
+}
+
 /** Everything at random for a minute, then quiet: every client's view is the truth. */
 export function play(
   seed: number,
