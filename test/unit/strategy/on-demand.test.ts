@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { onDemand, replicated } from '../../../src/strategy/index.js';
-import { Engines, LINGER_MS, type SimNode } from './engines.js';
+import { Engines, LINGER_MS, type SimClient, type SimNode } from './engines.js';
 import { demandTruth, forSeeds, play } from './random-play.js';
 
 describe('on-demand under loss, reordering and crashes', () => {
@@ -19,6 +19,18 @@ describe('on-demand under loss, reordering and crashes', () => {
     });
   });
 });
+
+/** A node where a user's only device was lost a moment ago, and another node. */
+function afterTabWasLost(seed: number): { engines: Engines; b: SimNode; watcher: SimClient } {
+  const engines = new Engines(seed);
+  const [a, b] = [engines.start(onDemand()), engines.start(onDemand())];
+  engines.run(2000);
+  const watcher = engines.join(a, 'w', 'd', 'c');
+  const tab = engines.join(a, 'u', 'tab', 'c');
+  engines.run(500);
+  engines.gone(tab, 'disconnected');
+  return { engines, b, watcher };
+}
 
 describe('on-demand', () => {
   it('a late answer brings nobody back who left while it was on its way', () => {
@@ -121,13 +133,7 @@ describe('on-demand', () => {
   });
 
   it('a device that comes back elsewhere within the linger makes no edge', () => {
-    const engines = new Engines(4);
-    const [a, b] = [engines.start(onDemand()), engines.start(onDemand())];
-    engines.run(2000);
-    const watcher = engines.join(a, 'w', 'd', 'c');
-    const tab = engines.join(a, 'u', 'tab', 'c');
-    engines.run(500);
-    engines.gone(tab, 'disconnected');
+    const { engines, b, watcher } = afterTabWasLost(4);
     engines.run(LINGER_MS / 2);
     engines.join(b, 'u', 'tab', 'c');
     engines.run(3 * LINGER_MS);
@@ -136,13 +142,7 @@ describe('on-demand', () => {
   });
 
   it('a device that waits for the first list of a node that leaves has come, and lingers', () => {
-    const engines = new Engines(5);
-    const [a, b] = [engines.start(onDemand()), engines.start(onDemand())];
-    engines.run(2000);
-    const watcher = engines.join(a, 'w', 'd', 'c');
-    const tab = engines.join(a, 'u', 'tab', 'c');
-    engines.run(500);
-    engines.gone(tab, 'disconnected');
+    const { engines, b, watcher } = afterTabWasLost(5);
     engines.run(0.8 * LINGER_MS);
     // Nobody answers what the community's newcomer asks.
     engines.filter = (_from, to) => to !== b;
