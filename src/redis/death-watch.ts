@@ -27,6 +27,8 @@ export interface DeathWatchHost {
 const POLL_MS = 150;
 /** A node of which something has been heard within this time is not asked about. */
 const QUIET_MS = 200;
+/** Unless so long ago: the connection must still be there, and ask the right server, when it is needed. */
+const CHECK_MS = 2000;
 /** So many answers in a row, over at least this time. */
 const LEAST_ANSWERS = 4;
 const LEAST_MS = 450;
@@ -115,11 +117,12 @@ export class DeathWatch {
     const connection = this.#connection;
     const untilSilent = this.#listen();
     const nodeIds: string[] = [];
+    const askedAt = performance.now();
+    const isDue = askedAt - this.#askedAt >= CHECK_MS;
     for (const [nodeId, { seen, isHeard }] of this.#sightings) {
-      if (!seen || !isHeard) nodeIds.push(nodeId);
+      if (!seen || !isHeard || isDue) nodeIds.push(nodeId);
     }
     if (nodeIds.length === 0) return untilSilent;
-    const askedAt = performance.now();
     const [owned, ...counts] = await answered(connection.count([own, ...nodeIds.map(channelOf)]));
     const isLate = performance.now() - askedAt > LATE_MS || askedAt - this.#askedAt > LATE_MS;
     this.#askedAt = askedAt;

@@ -242,7 +242,7 @@ export abstract class TellingNode {
   protected settle(told: Told, isKnown: boolean): void {
     told.known = isKnown;
     told.quiet = false;
-    this.#enterAll(told);
+    this.#enterWaiting(told);
     this.view.release(told.index);
   }
 
@@ -253,13 +253,13 @@ export abstract class TellingNode {
     this.#pending.add(told);
   }
 
-  #enterAll(told: Told): void {
+  #enterWaiting(told: Told): void {
     for (const { socketId } of told.joins.splice(0)) this.#enter(told, socketId);
   }
 
   /** Whoever waits enters now. */
-  protected enterEverywhere(): void {
-    for (const told of this.#pending) this.#enterAll(told);
+  protected enterAll(): void {
+    for (const told of this.#pending) this.#enterWaiting(told);
   }
 
   /** Everybody here starts over with a new list. */

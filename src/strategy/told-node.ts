@@ -153,7 +153,7 @@ export abstract class ToldNode extends TellingNode implements Engine {
     this.t = t;
     if (this.phase === 'running') {
       // Their devices are here, and linger like the others.
-      this.enterEverywhere();
+      this.enterAll();
       this.closeOwn(t);
     }
     this.phase = 'closed';

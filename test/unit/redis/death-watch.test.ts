@@ -111,3 +111,38 @@ it('asks only about nodes that are silent, once it has seen them', async () => {
   clearInterval(talking);
   watch.close();
 });
+
+it('sees that its connection asks the wrong server, though nobody is silent', async () => {
+  const asked: string[][] = [];
+  let opened = 0;
+  let owned = 1;
+  const watch = new DeathWatch({
+    open: async () => {
+      const turn = opened++;
+      return {
+        isOpen: true,
+        count: async (channels) => {
+          (asked[turn] ??= []).push(...channels);
+          return channels.map((channel) => (channel === 'own' ? owned : 1));
+        },
+        close: () => {},
+      };
+    },
+    own: 'own',
+    channelOf: (nodeId) => nodeId,
+    silences: () => [{ nodeId: 'talks', lastHeardMs: 10 }],
+    onGone: () => {},
+    onFault: () => {},
+  });
+  watch.watch('talks', true);
+  watch.start();
+  await vi.advanceTimersByTimeAsync(1000);
+  // The channel of this node is another master's now.
+  owned = 0;
+  await vi.advanceTimersByTimeAsync(2500);
+  owned = 1;
+  await vi.advanceTimersByTimeAsync(500);
+  expect(opened).toBeGreaterThan(1);
+  expect(asked.at(-1)).toContain('talks');
+  watch.close();
+});
