@@ -404,6 +404,32 @@ describe('race', () => {
     expect(cluster.online('b')).toEqual(['watcher']);
   });
 
+  it('8: a node that leaves in the middle of its snapshot leaves nothing half told', () => {
+    const cluster = CoreCluster.of('a', 'c');
+    cluster.join('c', 'watcher');
+    for (let i = 0; i < 250; i++) cluster.join('a', `user-${i}`);
+    // So long that the deltas are not kept any more.
+    cluster.run(65_000);
+    cluster.start('b');
+    cluster.run(3000);
+    let pieces = 0;
+    cluster.isLost = ({ from, to }, { message }) =>
+      from === 'a' && to === 'b' && message.kind === 'snapshot' && pieces++ > 0;
+    const late = cluster.join('b', 'late');
+    for (let i = 0; i < 200 && pieces < 2; i++) cluster.run(5);
+    expect(pieces).toBeGreaterThan(1);
+    cluster.node('a').close(cluster.t);
+    cluster.run(10);
+    cluster.kill('a');
+    cluster.run(7000);
+    for (const id of ['b', 'c']) expect(cluster.online(id)).toEqual(['late', 'watcher']);
+    const lists = cluster.at('b').told.filter((told) => told.type === 'list' && told.to === late);
+    expect(lists.at(-1)).toMatchObject({ users: ['late', 'watcher'], info: { complete: true } });
+    expect(cluster.node('b').gauges(cluster.now).replicas).toBe(
+      cluster.node('c').gauges(cluster.now).replicas,
+    );
+  });
+
   it('20: a device that moves is not missed where its new entry is late', () => {
     const cluster = CoreCluster.of('a', 'b', 'c');
     cluster.join('c', 'watcher');
