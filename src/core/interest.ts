@@ -43,6 +43,9 @@ export interface InterestHost {
   readonly onDrop: (shard: number) => void;
 }
 
+/** How often every shard is looked at, at most, while nobody waits for one. */
+const LOOK_MS = 100;
+
 interface Shard {
   readonly index: number;
   readonly communities: Map<string, Need>;
@@ -74,6 +77,8 @@ export class Interest {
   readonly #joins = new PendingJoins();
   /** Communities that no device of this node is in: somebody reads them, or did. */
   readonly #read = new Set<string>();
+  /** When every shard is looked at again. */
+  #lookAt = -Infinity;
 
   constructor(host: InterestHost) {
     this.#host = host;
@@ -381,6 +386,8 @@ export class Interest {
   }
 
   tick(now: number): void {
+    if (now < this.#lookAt && this.#joins.isEmpty) return;
+    this.#lookAt = now + LOOK_MS;
     for (const communityId of this.#read) {
       const shard = this.#shards.get(this.#shardOf(communityId));
       const need = shard?.communities.get(communityId);

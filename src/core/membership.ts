@@ -300,6 +300,8 @@ export class Membership {
 
   /** Judges. Must be called after what waited in the sockets has been received (2.3). */
   tick(t: Instant): void {
+    // Ticks come more often than anything can change here.
+    if (!this.#degraded && t.now < this.nextDue()) return;
     this.#watchOwnTime(t);
     this.#watchMedium(t);
     const { downAfterMs, lingerMs, forgetAfterMs, heartbeatMs } = this.#options;

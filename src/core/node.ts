@@ -36,6 +36,7 @@ import {
   decodeMessage,
   encodeMessage,
   laterClock,
+  startOfMessages,
   type Answered,
   type DeltaItem,
   type Message,
@@ -67,6 +68,8 @@ export class PresenceNode {
   readonly #o: FullNodeOptions;
   readonly #self: Owner;
   readonly #out: Effect[] = [];
+  /** How everything begins that this node says itself. */
+  readonly #ownStart: string;
   readonly #view: View;
   readonly #devices: Devices;
   readonly #membership: Membership;
@@ -101,6 +104,7 @@ export class PresenceNode {
     this.nodeName = o.nodeName;
     const { sliceEntries } = { ...DEFAULT_REPLICA_LIMITS, ...o.replica };
     this.#self = new Owner(o.nodeId);
+    this.#ownStart = startOfMessages(o.cluster, o.nodeId);
     this.stats = newStats();
     this.#discovery = new Discovery({
       random: o.random,
@@ -422,7 +426,7 @@ export class PresenceNode {
 
   #send(message: Message, route: Route = routeOf(message)): void {
     if (this.#closed || this.#solo) return;
-    const data = encodeMessage(this.#o.cluster, this.nodeId, this.#lamport, message);
+    const data = encodeMessage(this.#ownStart, this.#lamport, message);
     this.stats.messagesSent++;
     this.stats.bytesSent += data.length;
     this.#out.push({ kind: 'send', data, route, asks: asks(message) });
@@ -464,6 +468,8 @@ export class PresenceNode {
   receive(data: unknown, t: Instant): void {
     this.#t = t;
     if (this.#closed || !this.#started) return;
+    // Most media bring back what this node has sent.
+    if (typeof data === 'string' && data.startsWith(this.#ownStart)) return;
     const envelope = decodeMessage(data, this.#o.cluster, this.#o.maxMessageBytes * 4);
     if (typeof envelope === 'string') {
       this.stats.faults[envelope]++;

@@ -161,108 +161,107 @@ export function startOfMessages(cluster: string, from: string): string {
   return JSON.stringify({ v: PROTOCOL_VERSION, c: cluster, f: from }).slice(0, -1);
 }
 
-/** Encodes a message as text. */
-export function encodeMessage(
-  cluster: string,
-  from: string,
-  lamport: number,
-  message: Message,
-): string {
-  const head: Record<string, unknown> = {
-    v: PROTOCOL_VERSION,
-    c: cluster,
-    f: from,
-    l: lamport,
-    k: message.kind,
-  };
+/** Encodes a message as text; `start` is what `startOfMessages` gives. */
+export function encodeMessage(start: string, lamport: number, message: Message): string {
+  const head = `${start},"l":${lamport},"k":"${message.kind}"`;
+  if (message.kind === 'delta') {
+    // Nearly every message is one.
+    return `${head},"i":${JSON.stringify(numbersOf(message.items))}}${bodiesOf(message.items)}`;
+  }
+  const { fields, bodies } = fieldsOf(message);
+  const rest = JSON.stringify(fields).slice(1);
+  return `${head}${rest === '}' ? '' : ','}${rest}${bodies}`;
+}
+
+function fieldsOf(message: Exclude<Message, { kind: 'delta' }>): {
+  fields: Record<string, unknown>;
+  bodies: string;
+} {
+  const fields: Record<string, unknown> = {};
   let bodies = '';
   switch (message.kind) {
     case 'hello':
-      head['r'] = message.request;
-      head['n'] = message.name;
-      head['e'] = message.entries;
-      head['s'] = encodeStates(message.states);
+      fields['r'] = message.request;
+      fields['n'] = message.name;
+      fields['e'] = message.entries;
+      fields['s'] = encodeStates(message.states);
       break;
     case 'beat':
-      head['n'] = message.name;
-      head['e'] = message.entries;
-      head['s'] = encodeStates(message.states);
-      if (message.full) head['u'] = 1;
+      fields['n'] = message.name;
+      fields['e'] = message.entries;
+      fields['s'] = encodeStates(message.states);
+      if (message.full) fields['u'] = 1;
       if (message.answers.length > 0) {
-        head['a'] = message.answers.map((answer) => [answer.nodeId, answer.request]);
+        fields['a'] = message.answers.map((answer) => [answer.nodeId, answer.request]);
       }
       break;
-    case 'delta':
-      head['i'] = numbersOf(message.items);
-      bodies = bodiesOf(message.items);
-      break;
     case 'pull':
-      head['r'] = message.request;
-      head['t'] = message.to;
-      head['w'] = message.wants.map((want) => [want.shard, want.have]);
+      fields['r'] = message.request;
+      fields['t'] = message.to;
+      fields['w'] = message.wants.map((want) => [want.shard, want.have]);
       break;
     case 'snapshot':
-      head['s'] = encodeStates([message.state]);
-      head['i'] = message.id;
-      head['p'] = message.part;
-      if (message.last) head['z'] = 1;
+      fields['s'] = encodeStates([message.state]);
+      fields['i'] = message.id;
+      fields['p'] = message.part;
+      if (message.last) fields['z'] = 1;
       bodies = '\n' + message.body;
       break;
     case 'leave':
-      head['s'] = encodeStates(message.states);
-      if (message.items.length > 0) head['i'] = numbersOf(message.items);
+      fields['s'] = encodeStates(message.states);
+      if (message.items.length > 0) fields['i'] = numbersOf(message.items);
       bodies = bodiesOf(message.items);
       break;
     case 'ask':
-      head['r'] = message.request;
-      head['q'] = message.userId;
+      fields['r'] = message.request;
+      fields['q'] = message.userId;
       break;
     case 'answer':
-      head['t'] = message.to;
-      head['r'] = message.request;
+      fields['t'] = message.to;
+      fields['r'] = message.request;
       bodies = '\n' + message.body;
       break;
     case 'call':
-      head['r'] = message.request;
-      head['q'] = message.communityId;
-      head['u'] = message.userIds;
+      fields['r'] = message.request;
+      fields['q'] = message.communityId;
+      fields['u'] = message.userIds;
       break;
     case 'present':
-      head['t'] = message.to;
-      head['r'] = message.request;
-      head['s'] = encodeStates([message.state]);
-      head['p'] = message.part;
-      if (message.last) head['z'] = 1;
+      fields['t'] = message.to;
+      fields['r'] = message.request;
+      fields['s'] = encodeStates([message.state]);
+      fields['p'] = message.part;
+      if (message.last) fields['z'] = 1;
       bodies = '\n' + message.body;
       break;
     case 'inspect':
-      head['r'] = message.request;
-      head['q'] = message.userId;
+      fields['r'] = message.request;
+      fields['q'] = message.userId;
       break;
     case 'survey':
-      head['r'] = message.request;
+      fields['r'] = message.request;
       break;
     case 'inspected':
     case 'surveyed':
-      head['t'] = message.to;
-      head['r'] = message.request;
+      fields['t'] = message.to;
+      fields['r'] = message.request;
       bodies = '\n' + message.body;
       break;
     case 'evict':
-      head['r'] = message.request;
-      head['q'] = message.target.userId;
-      head['d'] = message.target.deviceId;
-      head['g'] = message.target.communityId;
-      head['y'] = message.reason;
+      fields['r'] = message.request;
+      fields['q'] = message.target.userId;
+      fields['d'] = message.target.deviceId;
+      fields['g'] = message.target.communityId;
+      fields['y'] = message.reason;
       break;
     case 'evicted':
-      head['t'] = message.to;
-      head['r'] = message.request;
-      head['e'] = message.sockets;
+      fields['t'] = message.to;
+      fields['r'] = message.request;
+      fields['e'] = message.sockets;
       bodies = '\n' + message.body;
       break;
   }
-  return JSON.stringify(head) + bodies;
+  return { fields, bodies };
 }
 
 /** Reads a message as untrusted input. Never throws; bodies stay text until somebody needs them. */
@@ -286,8 +285,16 @@ export function decodeMessage(
   const from = head['f'];
   const lamport = head['l'];
   if (!isId(from) || !isCount(lamport)) return 'malformed';
-  const message = decodeKind(head, end === -1 ? undefined : data.slice(end + 1));
+  const message =
+    head['k'] === 'delta'
+      ? decodeDelta(head['i'], data, end)
+      : decodeKind(head, end === -1 ? undefined : data.slice(end + 1));
   return message === undefined ? 'malformed' : { cluster, from, lamport, message };
+}
+
+function decodeDelta(numbers: unknown, text: string, end: number): Message | undefined {
+  const items = end === -1 ? undefined : decodeItems(numbers, text, end);
+  return items && { kind: 'delta', items };
 }
 
 function decodeKind(head: Record<string, unknown>, rest: string | undefined): Message | undefined {
@@ -313,10 +320,6 @@ function decodeKind(head: Record<string, unknown>, rest: string | undefined): Me
         answers: answers.map(([nodeId, n]) => ({ nodeId, request: n })),
       };
     }
-    case 'delta': {
-      const items = decodeItems(head['i'], rest);
-      return items && { kind: 'delta', items };
-    }
     case 'pull': {
       const to = head['t'];
       const wants = decodePairs(head['w'], isCount, isHave);
@@ -332,7 +335,7 @@ function decodeKind(head: Record<string, unknown>, rest: string | undefined): Me
     }
     case 'leave': {
       const states = decodeStates(head['s']);
-      const items = rest === undefined ? [] : decodeItems(head['i'], rest);
+      const items = rest === undefined ? [] : decodeItems(head['i'], rest, -1);
       return states && items && { kind: 'leave', states, items };
     }
     case 'ask': {
@@ -404,12 +407,24 @@ function bodiesOf(items: readonly DeltaItem[]): string {
   return bodies;
 }
 
-function decodeItems(numbers: unknown, rest: string | undefined): DeltaItem[] | undefined {
-  const pairs = decodePairs(numbers, isCount, isCount);
-  if (!pairs || rest === undefined) return undefined;
-  const bodies = rest.split('\n');
-  if (bodies.length !== pairs.length) return undefined;
-  return pairs.map(([shard, seq], i) => ({ shard, seq, body: bodies[i] as string }));
+/** The deltas of these numbers, whose bodies are the lines of a text after `end`. */
+function decodeItems(numbers: unknown, text: string, end: number): DeltaItem[] | undefined {
+  if (!Array.isArray(numbers)) return undefined;
+  const items: DeltaItem[] = [];
+  let from = end + 1;
+  for (let i = 0; i < numbers.length; i++) {
+    const pair: unknown = numbers[i];
+    if (!Array.isArray(pair) || from > text.length) return undefined;
+    const shard: unknown = pair[0];
+    const seq: unknown = pair[1];
+    if (!isCount(shard) || !isCount(seq)) return undefined;
+    const next = text.indexOf('\n', from);
+    const to = next === -1 ? text.length : next;
+    items.push({ shard, seq, body: text.slice(from, to) });
+    from = to + 1;
+  }
+  // A line for each, and none beside.
+  return from === text.length + 1 ? items : undefined;
 }
 
 function isName(value: unknown): value is string | undefined {

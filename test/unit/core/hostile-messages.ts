@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import type { Message } from '../../../src/core/wire.js';
 import { CoreCluster } from '../../support/core-cluster.js';
-import { encodeMessage } from '../../../src/core/wire.js';
+import { encodeMessage, startOfMessages } from '../../../src/core/wire.js';
 
 /** Every kind of message between nodes; one that is missing here does not compile. */
 const KINDS: Record<Message['kind'], true> = {
@@ -52,14 +52,21 @@ export function recordedMessages(): { kind: string; from: string; data: string }
   cluster.run(3000);
   // Nodes under another strategy call the roll.
   const call = { kind: 'call', request: 7, communityId: 'c', userIds: ['alice', 'bob'] } as const;
-  cluster.deliver({ from: 'a', to: 'b', data: encodeMessage('rollcall', 'a', 9, call) });
+  cluster.deliver({
+    from: 'a',
+    to: 'b',
+    data: encodeMessage(startOfMessages('rollcall', 'a'), 9, call),
+  });
   cluster.run(200);
   cluster.drop(carol);
   cluster.run(500);
   cluster.node('c').close(cluster.t);
   cluster.run(500);
   const recorded = cluster.sent.map(({ data, from, message: { kind } }) => ({ kind, from, data }));
-  return [...recorded, { kind: 'call', from: 'a', data: encodeMessage('rollcall', 'a', 9, call) }];
+  return [
+    ...recorded,
+    { kind: 'call', from: 'a', data: encodeMessage(startOfMessages('rollcall', 'a'), 9, call) },
+  ];
 }
 
 const deep = (depth: number): unknown => (depth === 0 ? 1 : [deep(depth - 1)]);

@@ -412,12 +412,12 @@ describe('race', () => {
     cluster.run(65_000);
     cluster.start('b');
     cluster.run(3000);
-    let pieces = 0;
+    const pieces: number[] = [];
     cluster.isLost = ({ from, to }, { message }) =>
-      from === 'a' && to === 'b' && message.kind === 'snapshot' && pieces++ > 0;
+      from === 'a' && to === 'b' && message.kind === 'snapshot' && pieces.push(message.part) > 1;
     const late = cluster.join('b', 'late');
-    for (let i = 0; i < 200 && pieces < 2; i++) cluster.run(5);
-    expect(pieces).toBeGreaterThan(1);
+    for (let i = 0; i < 200 && pieces.length < 2; i++) cluster.run(5);
+    expect(pieces.length).toBeGreaterThan(1);
     cluster.node('a').close(cluster.t);
     cluster.run(10);
     cluster.kill('a');

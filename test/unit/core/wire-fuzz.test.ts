@@ -1,7 +1,12 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PresenceNode } from 'rollcall/core';
-import { decodeMessage, encodeMessage, type Message } from '../../../src/core/wire.js';
+import {
+  decodeMessage,
+  encodeMessage,
+  startOfMessages,
+  type Message,
+} from '../../../src/core/wire.js';
 import { encodeOp, entryKey } from '../../../src/core/entry.js';
 import { IndexedNode, onDemand, type Strategy } from '../../../src/strategy/index.js';
 import { Engines } from '../strategy/engines.js';
@@ -70,7 +75,7 @@ class Listener {
     this.run(6000);
     for (const communityId of ['c', 'other']) this.join(communityId);
     for (const nodeId of ['a', 'b', 'c', 'late']) {
-      this.hear(encodeMessage('rollcall', nodeId, 1, NO_NEWS));
+      this.hear(encodeMessage(startOfMessages('rollcall', nodeId), 1, NO_NEWS));
     }
     this.run(50);
     // What is asked now waits for answers.
@@ -110,7 +115,7 @@ class Listener {
   }
 
   say(from: string, message: Message): void {
-    this.hear(encodeMessage('rollcall', from, 1, message));
+    this.hear(encodeMessage(startOfMessages('rollcall', from), 1, message));
   }
 
   /** Whether it takes in what a node says that it has not heard of: that somebody is in `c`. */
@@ -230,7 +235,7 @@ describe('messages between nodes that no honest node would send', () => {
         }
         engines.run(100);
         const heard = engine.stats.messagesReceived;
-        engine.receive(encodeMessage('rollcall', 'fresh', 1, NO_NEWS), t());
+        engine.receive(encodeMessage(startOfMessages('rollcall', 'fresh'), 1, NO_NEWS), t());
         expect(engine.stats.messagesReceived).toBe(heard + 1);
         expect(pollution()).toEqual([]);
       }),
@@ -255,7 +260,7 @@ describe('messages between nodes that no honest node would send', () => {
   it('still speaks after the greatest clock that can be heard', () => {
     const listener = new Listener();
     for (const lamport of [2 ** 50, Number.MAX_SAFE_INTEGER]) {
-      listener.hear(encodeMessage('rollcall', 'a', lamport, NO_NEWS));
+      listener.hear(encodeMessage(startOfMessages('rollcall', 'a'), lamport, NO_NEWS));
       listener.join(`after-${lamport}`);
       listener.run(2000);
     }
