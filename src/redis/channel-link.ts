@@ -45,9 +45,12 @@ interface NodeRedis extends Emitter {
   /** Of a Cluster client only. */
   readonly masters?: readonly object[];
   nodeClient?(node: object): NodeRedis | Promise<NodeRedis>;
+  /** Of a Sentinel client only. */
+  getMasterNode?(): unknown;
+  multi(): NodeRedisMulti;
   duplicate(overrides?: object): NodeRedis;
   connect(): Promise<unknown>;
-  destroy?(): void;
+  destroy?(): void | Promise<void>;
   disconnect?(): Promise<unknown>;
   sendCommand(args: readonly (string | Buffer)[]): Promise<unknown>;
   /** From version 5 on: the same client with other options for its commands. */
@@ -58,6 +61,12 @@ interface NodeRedis extends Emitter {
   sSubscribe(channel: string, listener: BufferListener, isBuffer: true): Promise<unknown>;
   unsubscribe(channel: string): Promise<unknown>;
   sUnsubscribe(channel: string): Promise<unknown>;
+}
+
+/** Of a Sentinel client, whose commands say first whether a replica may do them. */
+interface NodeRedisMulti {
+  addCommand(isReadonly: boolean, args: readonly string[]): NodeRedisMulti;
+  exec(): Promise<readonly unknown[]>;
 }
 
 interface NodeRedisOptions {
@@ -131,6 +140,55 @@ function inTurn<T>(masters: readonly T[], turn: number): T {
   return master;
 }
 
+function ready(client: NodeRedis | undefined): boolean {
+  return client?.isReady ?? client?.isOpen ?? false;
+}
+
+function end(client: NodeRedis): void {
+  client.on('error', () => {});
+  if (!client.isOpen) return;
+  // A Sentinel client takes a while to end.
+  Promise.resolve(client.destroy?.() ?? client.disconnect?.()).catch(() => {});
+}
+
+/** Which connection an answer came over, in the words of CLIENT INFO: its number, and both its ends. */
+const CONNECTION = /\bid=\d+ addr=\S+ laddr=\S+/;
+
+/**
+ * A Sentinel client connects anew by itself, to whichever master there is. So each answer says which
+ * connection it came over, and only those of the first count.
+ */
+async function openSentinelWatch(client: NodeRedis): Promise<WatchConnection> {
+  const watch = client.duplicate({
+    masterPoolSize: 1,
+    replicaPoolSize: 0,
+    reserveClient: false,
+    maxCommandRediscovers: 0,
+    // Who asks waits for the answer only so long.
+    commandOptions: { timeout: undefined },
+  });
+  watch.on('error', () => {});
+  await watch.connect();
+  let first: string | undefined;
+  return {
+    get isOpen() {
+      return ready(watch);
+    },
+    count: async (channels) => {
+      const asked = watch.multi().addCommand(false, ['CLIENT', 'INFO']);
+      const [info, counts] = await asked
+        .addCommand(false, ['PUBSUB', 'NUMSUB', ...channels])
+        .exec();
+      const connection = CONNECTION.exec(String(info))?.[0];
+      if (connection === undefined) throw new TypeError('CLIENT INFO answered something else');
+      first ??= connection;
+      if (connection !== first) throw new Error('the connection to the master is another');
+      return readCounts(counts, channels);
+    },
+    close: () => end(watch),
+  };
+}
+
 function nodeRedisLink(client: NodeRedis): ChannelLink {
   const isSharded = client.nodeClient !== undefined;
   /** Its commands go to one server: there is no need to look into each for where. */
@@ -141,13 +199,6 @@ function nodeRedisLink(client: NodeRedis): ChannelLink {
   let listener: BufferListener = () => {};
   // An AbortSignal for each command, as the client's time-out makes it, costs more than the command.
   const publisher = client.withCommandOptions?.({ timeout: undefined }) ?? client;
-  const ready = (each: NodeRedis | undefined): boolean => each?.isReady ?? each?.isOpen ?? false;
-  const end = (each: NodeRedis): void => {
-    each.on('error', () => {});
-    if (!each.isOpen) return;
-    if (each.destroy !== undefined) each.destroy();
-    else void each.disconnect?.().catch(() => {});
-  };
   return {
     get canPublish() {
       return ready(client);
@@ -175,11 +226,11 @@ function nodeRedisLink(client: NodeRedis): ChannelLink {
     unsubscribe: async (channel) =>
       isSharded ? subscriber?.sUnsubscribe(channel) : subscriber?.unsubscribe(channel),
     openWatch: async (turn) => {
+      if (client.getMasterNode !== undefined) return openSentinelWatch(client);
       let master = client;
       if (client.nodeClient !== undefined) {
         master = await client.nodeClient(inTurn(client.masters ?? [], turn));
       }
-      // A Sentinel client has no options of one server.
       if (master.options?.socket === undefined) return undefined;
       const watch = master.duplicate({
         disableOfflineQueue: true,

@@ -87,7 +87,7 @@ export class DeathWatch {
           this.#lose();
           if (this.#closed) return;
           const reason = error instanceof Error ? error.message : String(error);
-          const isRefused = error instanceof TypeError || /^(NOPERM|ERR)/.test(reason);
+          const isRefused = error instanceof TypeError || /^(NOPERM|ERR|EXECABORT)/.test(reason);
           if (isRefused) this.#host.onFault(reason);
           this.#again(REOPEN_MS);
         },

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { Cluster, Redis } from 'ioredis';
-import { createClient, createCluster } from 'redis';
+import { createClient, createCluster, createSentinel } from 'redis';
 import { dualWrite, lastSeenIn, redisOnly, type Presence } from 'rollcall';
 import { createPresenceReader } from 'rollcall/redis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -8,6 +8,7 @@ import { Application } from '../../support/application.js';
 import { TestClient } from '../../support/client.js';
 import { hasRedis, TestRedis } from '../../support/redis.js';
 import { TestRedisCluster } from '../../support/redis-cluster.js';
+import { TestSentinel } from '../../support/redis-sentinel.js';
 import { waitFor } from '../../support/wait.js';
 
 /** A client for the application and what ends it. */
@@ -98,6 +99,44 @@ describe.runIf(hasRedis)('a client of the application', () => {
     for (const communityId of communities) await alice.sees(communityId, ['al{i}ce']);
     expect(alice.violations).toEqual([]);
     await waitFor(async () => (await a.presence.lastSeen('bob')) !== undefined, 'last seen');
+  });
+
+  it('may be of Sentinel: a failover loses nobody, though it loses what was written last', async () => {
+    const sentinel = await TestSentinel.start();
+    ends.push(() => sentinel.stop());
+    const { name, address } = sentinel;
+    const ofNodeRedis = createSentinel({ name, sentinelRootNodes: [address] });
+    ofNodeRedis.on('error', () => {});
+    await ofNodeRedis.connect();
+    ends.push(() => ofNodeRedis.destroy());
+    const ofIoRedis = new Redis({ name, sentinels: [address] });
+    ofIoRedis.on('error', () => {});
+    ends.push(() => ofIoRedis.disconnect());
+    const [a, b] = [await node(dualWrite, ofNodeRedis), await node(dualWrite, ofIoRedis)];
+    const alice = await join(a, 'alice', 'c');
+    const bob = await join(b, 'bob', 'c');
+    await alice.sees('c', ['alice', 'bob']);
+    await sentinel.separate();
+    const carol = await join(a, 'carol', 'c');
+    await join(b, 'dave', 'c');
+    for (const each of [alice, bob]) await each.sees('c', ['alice', 'bob', 'carol', 'dave']);
+    await sentinel.master.kill();
+    carol.close();
+    await join(b, 'erin', 'c');
+    const there = ['alice', 'bob', 'dave', 'erin'];
+    for (const each of [alice, bob]) await each.sees('c', there);
+    for (const { presence } of [a, b]) await waitFor(() => !presence.isDegraded(), 'all well');
+    const reader = createPresenceReader({ redis: ofIoRedis });
+    await waitFor(async () => {
+      const users = await reader.fetchOnlineUsers('c');
+      return (
+        users
+          .map(({ userId }) => userId)
+          .sort()
+          .join() === there.join()
+      );
+    }, 'the index to hold them all again');
+    for (const { model } of [alice, bob]) expect(model.count('userOffline')).toBe(1);
   });
 
   it('may be one with no more rights than docs/strategies.md names', async () => {

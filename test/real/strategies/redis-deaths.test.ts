@@ -1,9 +1,12 @@
+import { createSentinel } from 'redis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { channelLinkTo } from '../../../src/redis/channel-link.js';
 import { TestClient } from '../../support/client.js';
 import { NodeCluster } from '../../support/cluster.js';
 import type { TestNode } from '../../support/node.js';
 import { hasRedis, TestRedis } from '../../support/redis.js';
 import { TestRedisCluster } from '../../support/redis-cluster.js';
+import { TestSentinel } from '../../support/redis-sentinel.js';
 import { ServeProcess } from '../../support/serve.js';
 import { pause, waitFor } from '../../support/wait.js';
 
@@ -157,6 +160,16 @@ describe.runIf(hasRedis)('a process that dies', () => {
     for (const end of ends.splice(0).reverse()) await end();
   });
 
+  async function start(client: string, redis: unknown): Promise<[TestNode, TestNode, TestNode]> {
+    const workers = new NodeCluster();
+    ends.push(() => workers.stop());
+    const nodes: TestNode[] = [];
+    for (let i = 0; i < 3; i++) {
+      nodes.push(await workers.start({ strategy: 'replicated', client, redis }));
+    }
+    return nodes as [TestNode, TestNode, TestNode];
+  }
+
   it.each(['ioredis', 'node-redis Cluster', 'ioredis Cluster'])(
     'is known to be dead within a second by %s',
     async (client) => {
@@ -165,15 +178,61 @@ describe.runIf(hasRedis)('a process that dies', () => {
         : TestRedis.start());
       ends.push(() => redis.stop());
       const url = redis instanceof TestRedis ? redis.url : redis.addresses.map((each) => each.url);
-      const workers = new NodeCluster();
-      ends.push(() => workers.stop());
-      const options = { strategy: 'replicated', client, redis: url };
-      const nodes: TestNode[] = [];
-      for (let i = 0; i < 3; i++) nodes.push(await workers.start(options));
-      const [a, b, c] = nodes as [TestNode, TestNode, TestNode];
+      const [a, b, c] = await start(client, url);
       // On a Redis Cluster the master that has the channels is found one poll after the other.
       await pause(1000);
       expect(await killed(c, [a, b])).toBeLessThan(KNOWN_MS);
     },
   );
+
+  it.each(['node-redis Sentinel', 'ioredis Sentinel'])(
+    'is known to be dead within a second by %s, and nobody else is, whichever master is in place',
+    async (client) => {
+      const sentinel = await TestSentinel.start();
+      ends.push(() => sentinel.stop());
+      const { name, address } = sentinel;
+      const nodes = await start(client, { name, address });
+      const enter = async (userIds: readonly string[]): Promise<TestClient[]> => {
+        const entered = await Promise.all(
+          nodes.map(({ url }, i) =>
+            TestClient.join(url, { userId: userIds[i] as string, communities: ['c'] }),
+          ),
+        );
+        for (const each of entered) ends.push(async () => each.close());
+        return entered;
+      };
+      const clients = await enter(['u', 'v', 'w']);
+      for (const each of clients) await each.sees('c', ['u', 'v', 'w']);
+      await sentinel.master.kill();
+      await enter(['x', 'y', 'z']);
+      for (const each of clients) await each.sees('c', ['u', 'v', 'w', 'x', 'y', 'z']);
+      for (const { model } of clients) expect(model.count('userOffline')).toBe(0);
+      const [a, b, c] = nodes;
+      await pause(1000);
+      expect(await killed(c, [a, b])).toBeLessThan(KNOWN_MS);
+    },
+  );
+
+  it('is looked for by a Sentinel client over one connection, and when that is lost over none', async () => {
+    const sentinel = await TestSentinel.start();
+    ends.push(() => sentinel.stop());
+    const client = createSentinel({
+      name: sentinel.name,
+      sentinelRootNodes: [sentinel.address],
+    });
+    client.on('error', () => {});
+    await client.connect();
+    ends.push(() => client.destroy());
+    const watch = await channelLinkTo(client).openWatch(0);
+    if (watch === undefined) throw new Error('a Sentinel client has no watch');
+    ends.push(async () => watch.close());
+    expect(await watch.count(['one', 'two'])).toEqual([0, 0]);
+    expect(await watch.count(['one'])).toEqual([0]);
+    await sentinel.master.command('CLIENT', 'KILL', 'TYPE', 'normal');
+    await waitFor(async () => (await client.ping()) === 'PONG', 'the client to be connected again');
+    for (let i = 0; i < 10; i++) {
+      await expect(watch.count(['one'])).rejects.toThrow();
+      await pause(50);
+    }
+  });
 });
