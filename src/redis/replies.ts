@@ -19,7 +19,7 @@ export function readChanged(reply: unknown): StoreOutcome {
 }
 
 export function readContents(reply: unknown): Contents {
-  const [epoch, version, ...rest] = list(reply).map(text);
+  const [epoch, version, mark, ...rest] = list(reply).map(text);
   const end = rest.indexOf('');
   const counted = new Set(rest.slice(0, end));
   const entries: { nodeId: string; entry: string }[] = [];
@@ -27,7 +27,13 @@ export function readContents(reply: unknown): Contents {
     const nodeId = (rest[i] as string).split('\0', 1)[0] as string;
     if (counted.has(nodeId)) entries.push({ nodeId, entry: rest[i + 1] as string });
   }
-  return { epoch: epoch ?? '', version: Number(version), nodes: counted.size, entries };
+  return {
+    epoch: epoch ?? '',
+    version: Number(version),
+    mark: mark ?? '',
+    nodes: counted.size,
+    entries,
+  };
 }
 
 export function readRenewal(communityId: string, reply: unknown): Renewal {
@@ -44,7 +50,7 @@ export function readRenewal(communityId: string, reply: unknown): Renewal {
 /** Undefined where it is not one of ours: anybody may publish on a channel. */
 export function readPublication(message: string): Publication | undefined {
   const [head, ...lines] = message.split('\n');
-  const match = /^(\S+) (\d+) (\S*)$/.exec(head ?? '');
+  const match = /^(\S+) (\d+) (\S*) (\S*) (\S+)$/.exec(head ?? '');
   if (match === null) return undefined;
   const changes: { nodeId: string; op: string }[] = [];
   for (const line of lines) {
@@ -56,6 +62,8 @@ export function readPublication(message: string): Publication | undefined {
     epoch: match[1] as string,
     version: Number(match[2]),
     author: match[3] as string,
+    previous: match[4] as string,
+    mark: match[5] as string,
     changes,
   };
 }

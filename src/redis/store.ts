@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type {
   IndexedNode,
+  Known,
   Store,
   StoreCommand,
   StoreHost,
@@ -28,7 +29,8 @@ export class RedisStore implements Store {
   readonly #onFault: StoreHost['onFault'];
   #fault = '';
   readonly #seen: RedisLastSeen;
-  readonly #epoch = randomBytes(9).toString('base64url');
+  readonly #name = randomBytes(9).toString('base64url');
+  #names = 0;
   readonly #running = new Set<Promise<void>>();
 
   constructor(
@@ -115,15 +117,21 @@ export class RedisStore implements Store {
     });
   }
 
+  /** Names a change, or a history that begins: each time another. */
+  #newName(): string {
+    return `${this.#name}.${(this.#names++).toString(36)}`;
+  }
+
   #write(command: Extract<StoreCommand, { kind: 'write' }>): Promise<unknown> {
-    const { communityId, claim, leaseMs, changes } = command;
+    const { communityId, known, claim, leaseMs, changes } = command;
     const args = [
       this.#node.nodeId,
       claim ? '1' : '0',
       String(leaseMs),
       String(keptMs(leaseMs)),
-      this.#epoch,
+      this.#newName(),
       this.#keys.channel(communityId),
+      ...argsOf(known),
     ];
     for (const { userId, deviceId, entry, isVisible, op } of changes) {
       args.push(userId, deviceId, entry ?? '', isVisible ? '1' : '0', op);
@@ -134,20 +142,22 @@ export class RedisStore implements Store {
   #sweep(command: Extract<StoreCommand, { kind: 'sweep' }>): Promise<unknown> {
     const { communityId, nodeId, changes, isAll } = command;
     const channel = this.#keys.channel(communityId);
-    const args = [nodeId, isAll ? '1' : '0', String(LEAST_KEPT_MS), this.#epoch, channel];
+    const args = [nodeId, isAll ? '1' : '0', String(LEAST_KEPT_MS), this.#newName(), channel];
     for (const { userId, deviceId, op } of changes) args.push(userId, deviceId, op);
     return this.#link.run(SWEEP, this.#keys.all(communityId), args);
   }
 
   async #renew(command: Extract<StoreCommand, { kind: 'renew' }>): Promise<StoreOutcome> {
-    const { communityIds, leaseMs } = command;
-    const args = [this.#node.nodeId, String(leaseMs), String(keptMs(leaseMs))];
+    const { communities, leaseMs } = command;
+    const args = [this.#node.nodeId, String(leaseMs), String(keptMs(leaseMs)), this.#newName()];
     // With nothing to renew it is still to be seen whether Redis answers.
-    if (communityIds.length === 0) await this.#link.get(this.#keys.seen(''));
+    if (communities.length === 0) await this.#link.get(this.#keys.seen(''));
     const renewals = await Promise.all(
-      communityIds.map(async (communityId) =>
-        readRenewal(communityId, await this.#link.run(RENEW, this.#keys.all(communityId), args)),
-      ),
+      communities.map(async ({ communityId, known }) => {
+        const keys = this.#keys.all(communityId);
+        const reply = await this.#link.run(RENEW, keys, [...args, ...argsOf(known)]);
+        return readRenewal(communityId, reply);
+      }),
     );
     return { kind: 'renewed', renewals };
   }
@@ -160,6 +170,10 @@ export class RedisStore implements Store {
     await Promise.all(this.#running);
     this.#link.close();
   }
+}
+
+function argsOf({ epoch, version, mark }: Known): string[] {
+  return [epoch, String(version), mark];
 }
 
 function keptMs(leaseMs: number): number {

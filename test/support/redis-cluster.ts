@@ -1,13 +1,27 @@
 import { createClient } from 'redis';
 import { freePort } from './ports.js';
 import { TestRedis } from './redis.js';
+import { follows, separate } from './redis-replica.js';
 import { waitFor } from './wait.js';
 
 const SLOTS = 16_384;
 
+async function startOne(): Promise<TestRedis> {
+  const bus = String(await freePort());
+  return TestRedis.start([
+    '--cluster-enabled',
+    'yes',
+    '--cluster-port',
+    bus,
+    '--cluster-announce-ip',
+    '127.0.0.1',
+  ]);
+}
+
 /** A Redis Cluster of three masters, of the test's own. */
 export class TestRedisCluster {
   readonly masters: readonly TestRedis[];
+  readonly #replicas: TestRedis[] = [];
 
   private constructor(masters: readonly TestRedis[]) {
     this.masters = masters;
@@ -15,19 +29,7 @@ export class TestRedisCluster {
 
   static async start(): Promise<TestRedisCluster> {
     const masters: TestRedis[] = [];
-    for (let i = 0; i < 3; i++) {
-      const bus = String(await freePort());
-      masters.push(
-        await TestRedis.start([
-          '--cluster-enabled',
-          'yes',
-          '--cluster-port',
-          bus,
-          '--cluster-announce-ip',
-          '127.0.0.1',
-        ]),
-      );
-    }
+    for (let i = 0; i < 3; i++) masters.push(await startOne());
     const cluster = new TestRedisCluster(masters);
     await cluster.#join();
     return cluster;
@@ -89,12 +91,50 @@ export class TestRedisCluster {
     return this.masters[target]!;
   }
 
+  /**
+   * Gives the master that has the slot of a key a replica that hears of nothing from then on. What it
+   * gives kills that master and puts the replica in its place: what was written meanwhile is lost.
+   */
+  async forget(key: string): Promise<() => Promise<void>> {
+    const replica = await startOne();
+    this.#replicas.push(replica);
+    const clients = await this.#connect();
+    const ask = async (i: number, ...command: string[]): Promise<string> =>
+      String(await clients[i]!.sendCommand(['CLUSTER', ...command]));
+    const owner = Math.floor((Number(await ask(0, 'KEYSLOT', key)) * 3) / SLOTS);
+    const master = this.masters[owner]!;
+    const client = createClient({ url: replica.url });
+    client.on('error', () => {});
+    await client.connect();
+    const tryTo = (...command: string[]) =>
+      client.sendCommand(['CLUSTER', ...command]).then(
+        () => true,
+        () => false,
+      );
+    await tryTo('MEET', '127.0.0.1', String(master.port), master.args[3] as string);
+    const id = await ask(owner, 'MYID');
+    await waitFor(() => tryTo('REPLICATE', id), 'it to know its master');
+    await waitFor(() => follows(replica), 'it to follow its master');
+    const replicaId = String(await client.sendCommand(['CLUSTER', 'MYID']));
+    for (const i of [0, 1, 2]) {
+      const isKnown = async () => (await ask(i, 'NODES')).includes(`${replicaId} `);
+      await waitFor(isKnown, 'all masters to know it');
+    }
+    for (const each of clients) each.destroy();
+    await separate(master, replica);
+    return async () => {
+      await master.kill();
+      await waitFor(() => tryTo('FAILOVER', 'TAKEOVER'), 'it to take over');
+      client.destroy();
+    };
+  }
+
   /** Where its masters are. */
   get addresses(): { host: string; port: number; url: string }[] {
     return this.masters.map(({ port, url }) => ({ host: '127.0.0.1', port, url }));
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.masters.map((master) => master.stop()));
+    await Promise.all([...this.masters, ...this.#replicas].map((server) => server.stop()));
   }
 }

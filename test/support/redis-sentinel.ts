@@ -2,9 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TestRedis } from './redis.js';
-import { waitFor } from './wait.js';
-
-const LINK_IS_DOWN = `"return redis.call('INFO','replication'):find('master_link_status:down') and 1 or 0"`;
+import { separate } from './redis-replica.js';
 
 /** A master, its replica, and a sentinel that promotes the replica when the master dies. */
 export class TestSentinel {
@@ -36,15 +34,10 @@ export class TestSentinel {
     return this.#servers[0] as TestRedis;
   }
 
-  /** From now on the replica hears nothing of what is written; a failover loses it. */
-  async separate(): Promise<void> {
+  /** A failover loses what is written from now on. */
+  separate(): Promise<void> {
     const [master, replica] = this.#servers as [TestRedis, TestRedis];
-    // The master has no password, so who gives one is refused.
-    await replica.command('CONFIG', 'SET', 'masterauth', 'none');
-    await waitFor(async () => {
-      await master.command('CLIENT', 'KILL', 'TYPE', 'replica');
-      return (await replica.command('EVAL', LINK_IS_DOWN, '0')) === ':1';
-    }, 'the replica to be cut off');
+    return separate(master, replica);
   }
 
   async stop(): Promise<void> {

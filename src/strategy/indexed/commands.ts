@@ -21,6 +21,7 @@ export type StoreCommand =
   | {
       readonly kind: 'write';
       readonly communityId: string;
+      readonly known: Known;
       readonly claim: boolean;
       readonly leaseMs: number;
       readonly changes: readonly IndexChange[];
@@ -28,7 +29,7 @@ export type StoreCommand =
   /** Lengthens the leases, and tells how the communities stand. */
   | {
       readonly kind: 'renew';
-      readonly communityIds: readonly string[];
+      readonly communities: readonly { readonly communityId: string; readonly known: Known }[];
       readonly leaseMs: number;
     }
   /** Removes entries of a node whose lease has ended; `isAll` where these are all of them. */
@@ -47,13 +48,25 @@ export type StoreCommand =
     }
   | { readonly kind: 'seen'; readonly userIds: readonly string[]; readonly at: number };
 
-/** Where a community stands: `epoch` changes when the store was emptied, `version` with every change. */
+/**
+ * Where a community stands: `version` counts its changes, `epoch` names the history of which they are part.
+ * It is another once the store has been emptied, or turns out to have lost what a node knows it had: a
+ * replica that takes a master's place may have heard less.
+ */
 export interface Standing {
   readonly epoch: string;
   readonly version: number;
 }
 
-export interface Contents extends Standing {
+/** `mark` names the last change, so that two histories of one length are told apart. */
+export interface Known extends Standing {
+  readonly mark: string;
+}
+
+/** What a node knows that knows nothing. */
+export const NOTHING_KNOWN: Known = { epoch: '', version: -1, mark: '' };
+
+export interface Contents extends Known {
   /** Nodes that have a lease. */
   readonly nodes: number;
   readonly entries: readonly { readonly nodeId: string; readonly entry: string }[];
@@ -85,5 +98,8 @@ export interface Publication {
   readonly version: number;
   /** The node that wrote it, or empty where a dead node was swept. */
   readonly author: string;
+  /** The mark before it, and since. */
+  readonly previous: string;
+  readonly mark: string;
   readonly changes: readonly { readonly nodeId: string; readonly op: string }[];
 }

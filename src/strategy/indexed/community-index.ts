@@ -10,7 +10,13 @@ import {
 import { isVeiled, Owner, type Held } from '../../core/roster.js';
 import type { View } from '../../core/view.js';
 import type { Told } from '../telling-node.js';
-import type { Contents, IndexChange, Publication } from './commands.js';
+import {
+  NOTHING_KNOWN,
+  type Contents,
+  type IndexChange,
+  type Known,
+  type Publication,
+} from './commands.js';
 
 export interface CommunityIndexHost {
   readonly nodeId: string;
@@ -36,6 +42,7 @@ export class CommunityIndex {
   told: Told | null;
   epoch = '';
   version = -1;
+  #mark = '';
   /** The contents are known and publications apply. */
   isLive = false;
   isReading = false;
@@ -60,6 +67,12 @@ export class CommunityIndex {
     this.id = told.id;
     this.told = told;
     this.#host = host;
+  }
+
+  /** What the store is known to have had, at the least. */
+  get known(): Known {
+    if (!this.isLive) return NOTHING_KNOWN;
+    return { epoch: this.epoch, version: this.version, mark: this.#mark };
   }
 
   // What this node writes.
@@ -114,16 +127,24 @@ export class CommunityIndex {
     return !this.#apply(publication, t);
   }
 
-  #apply({ version, author, changes }: Publication, t: Instant): boolean {
+  #apply({ version, author, previous, mark, changes }: Publication, t: Instant): boolean {
+    const last = version + changes.length - 1;
     if (version > this.version + 1) return false;
-    for (let i = Math.max(0, this.version + 1 - version); i < changes.length; i++) {
-      const { nodeId, op } = changes[i] as Publication['changes'][number];
-      this.version = version + i;
+    // It came while the contents were read, which hold it.
+    if (last <= this.version) return true;
+    if (version <= this.version || previous !== this.#mark) {
+      // It does not follow what is known here: the store has lost that.
+      this.isHealing = true;
+      return false;
+    }
+    for (const { nodeId, op } of changes) {
       const [change] = decodeOps(`[${op}]`) ?? [];
       if (change === undefined) continue;
       if (nodeId !== this.#host.nodeId) this.#change(nodeId, change, t);
       else if (author !== this.#host.nodeId) this.#contradict(change);
     }
+    this.version = last;
+    this.#mark = mark;
     return true;
   }
 
@@ -168,7 +189,7 @@ export class CommunityIndex {
   }
 
   /** Takes over what was read. False where publications since then are missing. */
-  onContents({ epoch, version, entries }: Contents, t: Instant): boolean {
+  onContents({ epoch, version, mark, entries }: Contents, t: Instant): boolean {
     const { view, nodeId: self, graceMs, onGone } = this.#host;
     this.isHealing ||= this.epoch !== '' && this.epoch !== epoch;
     const present = new Set<string>();
@@ -200,6 +221,7 @@ export class CommunityIndex {
     }
     this.epoch = epoch;
     this.version = version;
+    this.#mark = mark;
     this.isLive = true;
     this.isReading = false;
     this.isHealing = false;
@@ -247,6 +269,7 @@ export class CommunityIndex {
     this.told = null;
     this.epoch = '';
     this.version = -1;
+    this.#mark = '';
     for (const held of this.#held.values()) this.#host.view.drop(held, 'left', 0, false);
     this.#held.clear();
     this.#owners.clear();

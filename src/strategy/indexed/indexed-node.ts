@@ -213,6 +213,7 @@ export class IndexedNode extends ToldNode {
       index.halt();
       this.#dropIfDone(index);
     } else if (isContiguous) this.settle(index.told, true);
+    else if (index.isHealing) this.#heal(index);
     else this.#read(index);
   }
 
@@ -260,8 +261,11 @@ export class IndexedNode extends ToldNode {
     this.#renewAt = this.t.now + this.o.heartbeatMs;
     if (this.#isRenewing) return;
     this.#isRenewing = true;
-    const communityIds = [...this.#indexes.keys()];
-    this.#ask({ kind: 'renew', communityIds, leaseMs: this.#leaseMs });
+    const communities = Array.from(this.#indexes.values(), ({ id: communityId, known }) => ({
+      communityId,
+      known,
+    }));
+    this.#ask({ kind: 'renew', communities, leaseMs: this.#leaseMs });
   }
 
   #renewed(renewals: readonly Renewal[]): void {
@@ -324,9 +328,10 @@ export class IndexedNode extends ToldNode {
     this.stats.deltasSent++;
     this.stats.flushes++;
     this.stats.lastFlushOps = changes.length;
-    const { id: communityId } = index;
+    const { id: communityId, known } = index;
     const claim = !index.isClaimed;
-    this.#ask({ kind: 'write', communityId, claim, leaseMs: this.#leaseMs, changes }, { index });
+    const leaseMs = this.#leaseMs;
+    this.#ask({ kind: 'write', communityId, known, claim, leaseMs, changes }, { index });
   }
 
   protected closeOwn(): void {

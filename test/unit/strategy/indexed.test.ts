@@ -33,6 +33,73 @@ describe('an index under faults', () => {
     });
   });
 
+  it('ends with the truth on every node, though an older copy takes its place now and then', () => {
+    forSeeds((seed) => {
+      const engines = new Engines(seed);
+      const index = new SimIndex(engines);
+      let copy = index.copy();
+      const trouble = {
+        now: ({ random }: Engines) => {
+          if (random() < 0.1) copy = index.copy();
+          if (random() < 0.03) index.fallBack(copy);
+        },
+        end: () => index.fallBack(copy),
+      };
+      demandTruth(play(seed, [indexed], trouble, engines));
+    });
+  });
+
+  it('makes nobody leave who is connected, when an older copy takes its place', () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const engines = new Engines(seed);
+      const index = new SimIndex(engines);
+      const nodes = [1, 2, 3].map(() => engines.start(indexed));
+      engines.run(2000);
+      const join = (n: number, userId: string) =>
+        engines.join(nodes[n] as SimNode, userId, 'd', 'c');
+      const clients = [0, 1, 2].map((n) => join(n, `first${n}`));
+      engines.run(engines.random() * 2000);
+      const copy = index.copy();
+      for (let i = 0; i < 4; i++) clients.push(join(i % 3, `second${i}`));
+      engines.run(engines.random() * 2000);
+      index.fallBack(copy);
+      for (let i = 0; i < 4; i++) {
+        clients.push(join(i % 3, `third${i}`));
+        engines.run(engines.random() * 200);
+      }
+      engines.run(20_000);
+      for (const { model } of clients) {
+        expect(model.present('c')).toEqual(engines.truth('c'));
+        expect(model.count('userOffline')).toBe(0);
+        expect(model.violations).toEqual([]);
+      }
+    }
+  });
+
+  it('is found to be an older copy though a newcomer has written as much as was lost', () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const engines = new Engines(seed);
+      const index = new SimIndex(engines);
+      const [a, newcomer] = [engines.start(indexed), engines.start(indexed)];
+      engines.run(2000);
+      const first = engines.join(a, 'first', 'd', 'c');
+      engines.run(500);
+      const copy = index.copy();
+      for (let i = 0; i < 3; i++) engines.join(a, `lost${i}`, 'd', 'c');
+      engines.run(500 + engines.random() * 250);
+      index.fallBack(copy);
+      for (let i = 0; i < 5; i++) {
+        engines.join(newcomer, `new${i}`, 'd', 'c');
+        engines.run(30);
+      }
+      engines.run(20_000);
+      for (const { model } of [first, ...engines.clients]) {
+        expect(model.present('c')).toEqual(engines.truth('c'));
+        expect(model.violations).toEqual([]);
+      }
+    }
+  });
+
   it('makes nobody leave who is connected, when it comes back empty', () => {
     for (let seed = 1; seed <= 40; seed++) {
       const engines = new Engines(seed);

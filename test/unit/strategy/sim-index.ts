@@ -1,5 +1,6 @@
 import type {
   IndexedNode,
+  Known,
   Publication,
   StoreCommand,
   StoreOutcome,
@@ -9,6 +10,7 @@ import type { Engines, SimNode } from './engines.js';
 interface SimCommunity {
   epoch: string;
   version: number;
+  mark: string;
   readonly entries: Map<
     string,
     { nodeId: string; userId: string; entry: string; isVisible: boolean }
@@ -18,12 +20,14 @@ interface SimCommunity {
   readonly watchers: Set<SimNode>;
 }
 
+const NOTHING = { epoch: '', version: 0, mark: '' };
+
 /** The index as the Lua scripts keep it, in virtual time, with faults: away, emptied, cut off, too late. */
 export class SimIndex {
   isAway = false;
   /** Share of commands that are done but not answered in time. */
   lateness = 0;
-  #epochs = 1;
+  #names = 0;
   readonly #engines: Engines;
   readonly #communities = new Map<string, SimCommunity>();
   readonly #lastMail = new Map<SimNode, number>();
@@ -33,10 +37,37 @@ export class SimIndex {
     engines.onStore = (node, id, command) => this.#perform(node, id, command);
   }
 
+  /** What it holds now, for `fallBack`. */
+  copy(): Map<string, SimCommunity> {
+    const copies = new Map<string, SimCommunity>();
+    for (const [id, community] of this.#communities) {
+      const { entries, nodes } = community;
+      copies.set(id, { ...community, entries: new Map(entries), nodes: new Map(nodes) });
+    }
+    return copies;
+  }
+
+  /** A copy from before takes its place, and nobody is told: what was written since is lost. */
+  fallBack(copies: ReadonlyMap<string, SimCommunity>): void {
+    for (const [id, { watchers }] of this.#communities) {
+      const copy = copies.get(id);
+      if (copy === undefined) {
+        this.#communities.set(id, { ...NOTHING, entries: new Map(), nodes: new Map(), watchers });
+        continue;
+      }
+      const { entries, nodes } = copy;
+      this.#communities.set(id, {
+        ...copy,
+        entries: new Map(entries),
+        nodes: new Map(nodes),
+        watchers,
+      });
+    }
+  }
+
   /** It starts again with nothing. */
   empty(): void {
     this.#communities.clear();
-    this.#epochs++;
   }
 
   /** A node loses its connections, and what is published meanwhile. */
@@ -67,13 +98,7 @@ export class SimIndex {
   #community(id: string): SimCommunity {
     let community = this.#communities.get(id);
     if (community === undefined) {
-      community = {
-        epoch: '',
-        version: 0,
-        entries: new Map(),
-        nodes: new Map(),
-        watchers: new Set(),
-      };
+      community = { ...NOTHING, entries: new Map(), nodes: new Map(), watchers: new Set() };
       this.#communities.set(id, community);
     }
     return community;
@@ -90,17 +115,18 @@ export class SimIndex {
         this.#community(command.communityId).watchers.delete(node);
         return { kind: 'done' };
       case 'read': {
-        const { epoch, version, entries, nodes } = this.#community(command.communityId);
+        const { epoch, version, mark, entries, nodes } = this.#community(command.communityId);
         const counted = [...entries.values()].filter(
           (entry) => (nodes.get(entry.nodeId) ?? 0) > now - 10_000,
         );
-        const contents = { epoch, version, nodes: nodes.size, entries: counted };
+        const contents = { epoch, version, mark, nodes: nodes.size, entries: counted };
         return { kind: 'contents', contents };
       }
       case 'write': {
         const community = this.#community(command.communityId);
         if (!community.nodes.has(nodeId) && !command.claim) return { kind: 'refused' };
         community.nodes.set(nodeId, now + command.leaseMs);
+        if (isLost(community, command.known)) community.epoch = this.#newName();
         return this.#change(community, command.communityId, nodeId, nodeId, command.changes);
       }
       case 'sweep': {
@@ -115,8 +141,10 @@ export class SimIndex {
       case 'renew':
         return {
           kind: 'renewed',
-          renewals: command.communityIds.map((communityId) => {
-            const { epoch, version, nodes } = this.#community(communityId);
+          renewals: command.communities.map(({ communityId, known }) => {
+            const community = this.#community(communityId);
+            if (isLost(community, known)) community.epoch = this.#newName();
+            const { epoch, version, nodes } = community;
             const isHeld = nodes.has(nodeId);
             if (isHeld) nodes.set(nodeId, now + command.leaseMs);
             const living = [...nodes].filter(([, end]) => end > now).map(([id]) => id);
@@ -134,6 +162,10 @@ export class SimIndex {
     }
   }
 
+  #newName(): string {
+    return `name${this.#names++}`;
+  }
+
   #change(
     community: SimCommunity,
     communityId: string,
@@ -141,7 +173,7 @@ export class SimIndex {
     author: string,
     changes: Extract<StoreCommand, { kind: 'write' }>['changes'],
   ): StoreOutcome {
-    if (community.epoch === '') community.epoch = `e${this.#epochs}`;
+    if (community.epoch === '') community.epoch = this.#newName();
     const first = community.version + 1;
     for (const { userId, deviceId, entry, isVisible } of changes) {
       const field = `${nodeId} ${userId} ${deviceId}`;
@@ -149,12 +181,15 @@ export class SimIndex {
       else community.entries.set(field, { nodeId, userId, entry, isVisible });
       community.version++;
     }
-    const { epoch, version } = community;
+    const { epoch, version, mark: previous } = community;
     if (changes.length > 0) {
+      community.mark = this.#newName();
       const publication: Publication = {
         epoch,
         version: first,
         author,
+        previous,
+        mark: community.mark,
         changes: changes.map(({ op }) => ({ nodeId, op })),
       };
       for (const watcher of community.watchers) {
@@ -165,6 +200,11 @@ export class SimIndex {
     }
     return { kind: 'changed', standing: { epoch, version }, offline: [] };
   }
+}
+
+function isLost({ epoch, version, mark }: SimCommunity, known: Known): boolean {
+  if (epoch === '' || epoch !== known.epoch) return false;
+  return version < known.version || (version === known.version && mark !== known.mark);
 }
 
 function engineOf(node: SimNode): IndexedNode {
