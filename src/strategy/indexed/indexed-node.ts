@@ -318,11 +318,13 @@ export class IndexedNode extends ToldNode {
 
   protected flushOwn(): void {
     this.#rollCalls.step((message) => this.send(message));
-    if (this.#isReachable) for (const index of this.#indexes.values()) this.#write(index);
+    if (!this.#isReachable) return;
+    for (const index of this.#indexes.values()) {
+      if (index.hasPending && !index.isWriting) this.#write(index);
+    }
   }
 
   #write(index: CommunityIndex): void {
-    if (!index.hasPending || index.isWriting) return;
     const changes = index.takePending(BATCH);
     index.isWriting = true;
     this.stats.deltasSent++;
@@ -335,7 +337,8 @@ export class IndexedNode extends ToldNode {
   }
 
   protected closeOwn(): void {
-    for (const index of this.#indexes.values()) this.#write(index);
+    // There is no later: what waits for a write that is under way follows it now, in as many as it takes.
+    for (const index of this.#indexes.values()) while (index.hasPending) this.#write(index);
     const communityIds = [...this.#indexes.keys()];
     this.#ask({ kind: 'retire', communityIds, afterMs: this.o.lingerMs });
     this.send({ kind: 'leave', states: [], items: [] });

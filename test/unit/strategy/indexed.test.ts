@@ -168,6 +168,35 @@ describe('an index under faults', () => {
     }
   });
 
+  it('has at the end of a node whoever waited for a first list, and all that had changed', () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const engines = new Engines(seed);
+      void new SimIndex(engines);
+      const [a, b] = [engines.start(indexed), engines.start(indexed)];
+      engines.run(2000);
+      const watcher = engines.join(a, 'watcher', 'd', 'c');
+      const leaving = [1, 2].map((i) => engines.join(b, `leaving${i}`, 'd', 'c'));
+      engines.run(1000);
+      engines.gone(leaving[0]!, 'left');
+      // Its write is on its way, or has not begun.
+      engines.run(engines.random() * 15);
+      engines.gone(leaving[1]!, 'left');
+      engines.join(b, 'late', 'd', 'other');
+      engines.input(b, (t) => b.engine.close(t));
+      engines.run(LINGER_MS / 2);
+      const other = engines.join(a, 'watcher', 'd', 'other');
+      engines.run(100);
+      expect(other.model.present('other')).toEqual(['late', 'watcher']);
+      expect(watcher.model.told.filter(({ event }) => event === 'userOffline')).toMatchObject([
+        { userId: 'leaving1', reason: 'left' },
+        { userId: 'leaving2', reason: 'left' },
+      ]);
+      engines.run(4 * LINGER_MS);
+      expect(other.model.present('other')).toEqual(['watcher']);
+      expect(watcher.model.count('userOffline')).toBe(2);
+    }
+  });
+
   it('writes everything anew after it was taken for dead', () => {
     const engines = new Engines(8);
     const index = new SimIndex(engines);

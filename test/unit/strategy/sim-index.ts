@@ -30,6 +30,7 @@ export class SimIndex {
   #names = 0;
   readonly #engines: Engines;
   readonly #communities = new Map<string, SimCommunity>();
+  readonly #lastCommand = new Map<SimNode, number>();
   readonly #lastMail = new Map<SimNode, number>();
 
   constructor(engines: Engines) {
@@ -79,7 +80,11 @@ export class SimIndex {
 
   #perform(node: SimNode, id: number, command: StoreCommand): void {
     const { random } = this.#engines;
-    this.#engines.after(random() * 5, node, () => {
+    // One connection asks in order.
+    const { now } = this.#engines;
+    const at = Math.max(now + random() * 5, this.#lastCommand.get(node) ?? 0);
+    this.#lastCommand.set(node, at);
+    this.#engines.after(at - now, node, () => {
       const outcome: StoreOutcome = this.isAway ? { kind: 'failed' } : this.#do(node, command);
       const isLate = random() < this.lateness;
       // One connection answers and publishes in order.
