@@ -95,6 +95,12 @@ export class Engines {
     this.nodes.splice(this.nodes.indexOf(node), 1);
   }
 
+  /** A node ends in order: what it says and writes last still goes out. */
+  leave(node: SimNode): void {
+    this.input(node, (t) => node.engine.close(t));
+    this.nodes.splice(this.nodes.indexOf(node), 1);
+  }
+
   input(node: SimNode, change: (t: Time) => void): void {
     change({ now: this.now, wall: 1_700_000_000_000 + this.now });
     while (node.engine.hasEffects) {

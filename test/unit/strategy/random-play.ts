@@ -52,7 +52,9 @@ export function play(
         client.node.engine.update(client.socketId, { status, boardId: pick(['a', 'b', null]) }, t),
       );
     } else if (engines.nodes.length > 1) {
-      engines.crash(pick(engines.nodes));
+      const node = pick(engines.nodes);
+      if (random() < 0.5) engines.crash(node);
+      else engines.leave(node);
       start();
     }
     trouble.now(engines);
