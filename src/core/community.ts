@@ -18,8 +18,6 @@ export interface Tracked extends UserRecord, Listed {
   told: UserPresence | null;
   readonly community: Community;
   mark: Mark;
-  /** It is not one of the community's users any more. */
-  isErased: boolean;
   /** Why the last thing held was dropped, in case it was the last. */
   reason: OfflineReason;
   seenAt: number;
@@ -74,7 +72,6 @@ export class Community {
         toldOwn: null,
         page: null,
         mark: 'clean',
-        isErased: false,
         reason: 'left',
         seenAt: 0,
       };
@@ -83,11 +80,9 @@ export class Community {
     return user;
   }
 
-  /** Takes a record out, unless that has been done: another may have taken its place since. */
+  /** Takes a record out, unless another has taken its place since. */
   erase(user: Tracked): void {
-    if (user.isErased) return;
-    user.isErased = true;
-    this.users.delete(user.userId);
+    if (this.users.get(user.userId) === user) this.users.delete(user.userId);
   }
 
   /** This socket gets nothing more of the community. */

@@ -127,7 +127,7 @@ export class Telling {
       user.mark = 'clean';
       if (user.told !== null) this.#setTold(user, null);
       user.toldOwn = null;
-      if (user.held.length === 0) community.erase(user);
+      if (user.held.length === 0) community.users.delete(user.userId);
     }
     this.renew(community);
     this.drop(community);
