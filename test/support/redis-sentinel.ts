@@ -1,6 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { createSentinel } from 'redis';
 import { TestRedis } from './redis.js';
 import { separate } from './redis-replica.js';
 
@@ -34,10 +36,30 @@ export class TestSentinel {
     return this.#servers[0] as TestRedis;
   }
 
+  /** A connected client of node-redis, which whoever asks for it must end. */
+  async viaNodeRedis() {
+    const client = createSentinel({ name: this.name, sentinelRootNodes: [this.address] });
+    client.on('error', () => {});
+    await client.connect();
+    return client;
+  }
+
+  /** A client of ioredis, which whoever asks for it must end. */
+  viaIoRedis(): Redis {
+    const client = new Redis({ name: this.name, sentinels: [this.address] });
+    client.on('error', () => {});
+    return client;
+  }
+
   /** A failover loses what is written from now on. */
   separate(): Promise<void> {
     const [master, replica] = this.#servers as [TestRedis, TestRedis];
     return separate(master, replica);
+  }
+
+  /** Nobody knows any more which master is in place. */
+  async end(): Promise<void> {
+    await (this.#servers[2] as TestRedis).kill();
   }
 
   async stop(): Promise<void> {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { deflateRawSync } from 'node:zlib';
 import { Cluster, Redis } from 'ioredis';
-import { createClient, createCluster, createSentinel } from 'redis';
+import { createClient, createCluster } from 'redis';
 import { onDemand, replicated, type Presence, type PresenceOptions } from 'rollcall';
 import { shardOf } from 'rollcall/core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -381,15 +381,9 @@ describe.runIf(hasRedis)('over channels of Redis', () => {
   it('nobody is gone when Sentinel puts another master in place', async () => {
     const sentinel = await TestSentinel.start();
     ends.push(() => sentinel.stop());
-    const viaIoRedis = new Redis({ sentinels: [sentinel.address], name: sentinel.name });
-    viaIoRedis.on('error', () => {});
+    const viaIoRedis = sentinel.viaIoRedis();
     ends.push(() => viaIoRedis.disconnect());
-    const viaNodeRedis = createSentinel({
-      name: sentinel.name,
-      sentinelRootNodes: [sentinel.address],
-    });
-    viaNodeRedis.on('error', () => {});
-    await viaNodeRedis.connect();
+    const viaNodeRedis = await sentinel.viaNodeRedis();
     ends.push(() => viaNodeRedis.destroy());
     const [a, b] = [await node({}, viaIoRedis), await node({}, viaNodeRedis)];
     const alice = await enter(a, 'alice', C);

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { Cluster, Redis } from 'ioredis';
-import { createClient, createCluster, createSentinel } from 'redis';
+import { createClient, createCluster } from 'redis';
 import { dualWrite, lastSeenIn, redisOnly, type Presence } from 'rollcall';
 import { createPresenceReader } from 'rollcall/redis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -148,13 +148,9 @@ describe.runIf(hasRedis)('a client of the application', () => {
   it('may be of Sentinel: a failover loses nobody, though it loses what was written last', async () => {
     const sentinel = await TestSentinel.start();
     ends.push(() => sentinel.stop());
-    const { name, address } = sentinel;
-    const ofNodeRedis = createSentinel({ name, sentinelRootNodes: [address] });
-    ofNodeRedis.on('error', () => {});
-    await ofNodeRedis.connect();
+    const ofNodeRedis = await sentinel.viaNodeRedis();
     ends.push(() => ofNodeRedis.destroy());
-    const ofIoRedis = new Redis({ name, sentinels: [address] });
-    ofIoRedis.on('error', () => {});
+    const ofIoRedis = sentinel.viaIoRedis();
     ends.push(() => ofIoRedis.disconnect());
     await outliveFailover([ofNodeRedis, ofIoRedis], async () => {
       await sentinel.separate();

@@ -1,4 +1,3 @@
-import { createSentinel } from 'redis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { channelLinkTo } from '../../../src/redis/channel-link.js';
 import { TestClient } from '../../support/client.js';
@@ -213,15 +212,44 @@ describe.runIf(hasRedis)('a process that dies', () => {
     },
   );
 
+  it.each(['node-redis Sentinel', 'ioredis Sentinel'])(
+    'is nobody by %s while no sentinel answers',
+    async (client) => {
+      const sentinel = await TestSentinel.start();
+      ends.push(() => sentinel.stop());
+      const { name, address } = sentinel;
+      const nodes = await start(client, { name, address });
+      const userIds = ['u', 'v', 'w'];
+      const clients = await Promise.all(
+        nodes.map(({ url }, i) =>
+          TestClient.join(url, { userId: userIds[i] as string, communities: ['c'] }),
+        ),
+      );
+      for (const each of clients) {
+        ends.push(async () => each.close());
+        await each.sees('c', userIds);
+      }
+      await sentinel.end();
+      // node-redis does nothing else while it looks for one.
+      await pause(8000);
+      const areWell = async (): Promise<boolean> => {
+        for (const at of nodes) {
+          if ((await at.metric('rollcall_degraded')) !== 0) return false;
+          for (const { nodeId } of nodes) {
+            if (nodeId !== at.nodeId && (await stateOf(at, nodeId)) !== 'alive') return false;
+          }
+        }
+        return true;
+      };
+      await waitFor(areWell, 'all to be well', 60_000);
+      for (const { model } of clients) expect(model.count('userOffline')).toBe(0);
+    },
+  );
+
   it('is looked for by a Sentinel client over one connection, and when that is lost over none', async () => {
     const sentinel = await TestSentinel.start();
     ends.push(() => sentinel.stop());
-    const client = createSentinel({
-      name: sentinel.name,
-      sentinelRootNodes: [sentinel.address],
-    });
-    client.on('error', () => {});
-    await client.connect();
+    const client = await sentinel.viaNodeRedis();
     ends.push(() => client.destroy());
     const watch = await channelLinkTo(client).openWatch(0);
     if (watch === undefined) throw new Error('a Sentinel client has no watch');
