@@ -1,14 +1,15 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Relay } from '../../support/relay.js';
 import { pause, waitFor } from '../../support/wait.js';
 
 /** A server that answers `got:` and what it heard. */
 let server: Server;
 let relay: Relay;
-let heard = '';
+let heard: string;
 
-beforeAll(async () => {
+beforeEach(async () => {
+  heard = '';
   server = createServer((socket) => {
     socket.on('error', () => {});
     socket.on('data', (chunk) => {
@@ -19,7 +20,7 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   relay = await Relay.start((server.address() as AddressInfo).port);
 });
-afterAll(async () => {
+afterEach(async () => {
   await relay.stop();
   server.close();
 });
