@@ -49,6 +49,8 @@ describe('what a device says of itself, on two nodes', () => {
     const [a, b] = [await cluster.node(TIMINGS), await cluster.node(TIMINGS)];
     const watcher = await cluster.join(b, 'watcher');
     const ada = await cluster.join(a, 'ada');
+    // Else the news that she is there may say that she types.
+    await watcher.sees('c', ['ada', 'watcher']);
     const isTyping = (): boolean => watcher.model.user('c', 'ada')?.devices[0]?.typing === true;
     const startedAt = performance.now();
     await ada.send('presenceUpdate', { typing: true });
