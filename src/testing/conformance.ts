@@ -150,7 +150,13 @@ export const conformance: readonly ConformanceCase[] = [
       for (const device of devices) device.close();
       await Promise.all(watchers.map((watcher) => s.sees(watcher, both)));
       for (const watcher of watchers) {
-        strictEqual(watcher.model.count('userOffline', 'alice'), round);
+        const { told } = watcher.model;
+        const offline = watcher.model.count('userOffline', 'alice');
+        strictEqual(
+          offline,
+          round,
+          `offline ${offline} of ${round} times: ${JSON.stringify(told)}`,
+        );
       }
     }
   }),
