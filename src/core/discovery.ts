@@ -32,14 +32,10 @@ export class Discovery {
   }
 
   start(t: Instant, timeoutMs: number): void {
+    this.#round = 0;
+    this.#isRepeated = false;
     this.#readyBy = t.now + timeoutMs;
     this.#endsAt = t.now + this.#host.random() * 100;
-  }
-
-  /** The medium turns out to reach others: begins anew, at once. */
-  restart(t: Instant): void {
-    this.#round = 0;
-    this.#endsAt = t.now;
   }
 
   /** There is nobody to be found. */

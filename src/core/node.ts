@@ -284,7 +284,7 @@ export class PresenceNode {
     if (!this.#solo) return;
     this.#solo = false;
     if (!this.#started || this.#closed) return;
-    this.#discovery.restart(t);
+    this.#discovery.start(t, this.#o.readyTimeoutMs);
     this.#interest.primeAll();
   }
 
@@ -407,7 +407,7 @@ export class PresenceNode {
 
   /** Whether a device that is gone here would be known if it were elsewhere. */
   #hearsAll(index: number): boolean {
-    if (this.#o.solo === true) return true;
+    if (this.#solo) return true;
     if (this.#membership.degraded) return false;
     if (this.#interest.has(index) && !this.#interest.isPrimed(index)) return false;
     for (const peer of this.#membership.peers) {

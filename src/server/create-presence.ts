@@ -181,6 +181,8 @@ export function createPresence<S extends Socket = Socket>(
     driver,
     transport,
     logger,
+    adapter: () => nsp.adapter,
+    onAdapterReplaced: () => sockets.startOver(),
     sweepSockets: () => sockets.sweep(() => metrics.slowSockets.inc()),
     sweep: () => {
       fanOut.sweep();

@@ -12,6 +12,9 @@ export interface HousekeepingHost {
   readonly driver: Driver;
   readonly transport: Transport;
   readonly logger: PresenceLogger;
+  /** The adapter that the application has now: `io.adapter(fn)` replaces it. */
+  readonly adapter: () => unknown;
+  readonly onAdapterReplaced: () => void;
   readonly sweepSockets: () => void;
   /** Lets go of what is not needed any more, and keeps up what is. */
   readonly sweep: () => void;
@@ -27,11 +30,13 @@ export class Housekeeping {
   readonly #lag = monitorEventLoopDelay({ resolution: 20 });
   readonly #sweeper: NodeJS.Timeout;
   readonly #housekeeper: NodeJS.Timeout;
+  #adapter: unknown;
   #isSolo: boolean;
   #lagSeconds = 0;
 
   constructor(host: HousekeepingHost) {
     this.#host = host;
+    this.#adapter = host.adapter();
     this.#isSolo = host.transport.isSolo;
     this.#lag.enable();
     this.#sweeper = setInterval(host.sweepSockets, SWEEP_MS).unref();
@@ -49,17 +54,26 @@ export class Housekeeping {
   }
 
   #keepHouse(): void {
-    const { driver, transport, logger, sweep } = this.#host;
+    const { driver, sweep } = this.#host;
     const p99 = this.#lag.percentile(99) / 1e6;
     this.#lagSeconds = Number.isFinite(p99) ? p99 / 1000 : 0;
     this.#lag.reset();
     if (p99 > STRAINED_MS) driver.node.strained();
+    this.#watchAdapter();
+    sweep();
+  }
+
+  #watchAdapter(): void {
+    const { driver, transport, logger, adapter, onAdapterReplaced } = this.#host;
+    const current = adapter();
+    if (current === this.#adapter) return;
+    this.#adapter = current;
+    logger.info({ event: 'medium-changed', kind: transport.kind }, 'the adapter was replaced');
     if (this.#isSolo && !transport.isSolo) {
       this.#isSolo = false;
-      logger.info({ event: 'medium-changed', kind: transport.kind }, 'the adapter was replaced');
-      driver.input((node, t) => node.meetOthers?.(t));
+      driver.input((node, t) => node.meetOthers(t));
     }
-    sweep();
+    onAdapterReplaced();
   }
 
   close(): void {

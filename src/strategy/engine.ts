@@ -34,7 +34,7 @@ export interface Engine {
   /** Leaves in order. Effects that are still there must be performed; none follow. */
   close(t: Instant): void;
   /** The medium reaches other nodes after all (the adapter was replaced): looks for them. */
-  meetOthers?(t: Instant): void;
+  meetOthers(t: Instant): void;
   readonly isReady: boolean;
   /** The medium cannot be reached: the last known lists stay, marked `complete: false`. */
   readonly isDegraded: boolean;

@@ -41,6 +41,7 @@ export abstract class ToldNode extends TellingNode implements Engine {
   readonly #operations: Operations;
   #requests = 0;
   #ready = false;
+  #solo: boolean;
   #toldDegraded = false;
   #beatAt = Infinity;
   #answers: Answered[] = [];
@@ -53,6 +54,7 @@ export abstract class ToldNode extends TellingNode implements Engine {
   constructor(options: EngineOptions) {
     super(options);
     const o = options;
+    this.#solo = o.solo;
     this.#window = new FlushWindow(o.flushMs);
     this.#ownStart = startOfMessages(this.#cluster, o.nodeId);
     this.membership = new Membership(
@@ -63,7 +65,7 @@ export abstract class ToldNode extends TellingNode implements Engine {
         downAfterMs: o.downAfterMs,
         lingerMs: o.lingerMs,
         forgetAfterMs: o.forgetAfterMs,
-        canProbe: o.canProbe && !o.solo,
+        canProbe: o.canProbe,
         cadenceMs: o.heartbeatMs / 4,
       },
       {
@@ -130,7 +132,7 @@ export abstract class ToldNode extends TellingNode implements Engine {
   protected abstract onPeerHidden(peer: Peer, t: Instant): void;
   protected abstract onPeerGone(peer: Peer, reason: NodeDownReason, t: Instant): void;
   protected abstract onPeerForgotten(peer: Peer): void;
-  /** The medium between the nodes is back. */
+  /** The medium between the nodes is back, or is there for the first time. */
   protected abstract onHealed(t: Instant): void;
   protected abstract onMessage(peer: Peer, message: Message): void;
   /** Work of the engine's own for a flush, and when it is due. */
@@ -150,7 +152,16 @@ export abstract class ToldNode extends TellingNode implements Engine {
     this.membership.start(t);
     this.#beatAt = t.now + this.o.heartbeatMs * (0.75 + this.o.random() / 4);
     this.#discovery.start(t, READY_TIMEOUT_MS);
-    if (this.o.solo) this.#discovery.skip();
+    if (this.#solo) this.#discovery.skip();
+  }
+
+  meetOthers(t: Instant): void {
+    this.t = t;
+    if (!this.#solo) return;
+    this.#solo = false;
+    if (this.phase !== 'running') return;
+    this.#discovery.start(t, READY_TIMEOUT_MS);
+    this.onHealed(t);
   }
 
   close(t: Instant): void {
@@ -179,6 +190,11 @@ export abstract class ToldNode extends TellingNode implements Engine {
     this.out.push({ kind: 'degraded', degraded });
   }
 
+  /** There can be no other node. */
+  protected get isSolo(): boolean {
+    return this.#solo;
+  }
+
   protected get isDiscovered(): boolean {
     return this.#discovery.isDone;
   }
@@ -193,7 +209,7 @@ export abstract class ToldNode extends TellingNode implements Engine {
   }
 
   protected encode(message: Message): string | undefined {
-    if (this.phase === 'closed' || this.o.solo) return undefined;
+    if (this.phase === 'closed' || this.#solo) return undefined;
     const data = encodeMessage(this.#ownStart, this.lamport, message);
     this.stats.messagesSent++;
     this.stats.bytesSent += data.length;

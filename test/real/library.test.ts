@@ -2,6 +2,14 @@ import { createAdapter, createShardedAdapter } from '@socket.io/redis-adapter';
 import { createAdapter as createStreamsAdapter } from '@socket.io/redis-streams-adapter';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import {
+  dualWrite,
+  onDemand,
+  redisOnly,
+  replicated,
+  type PresenceOptions,
+  type Strategy,
+} from 'rollcall';
 import { Application } from '../support/application.js';
 import { TestClient } from '../support/client.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
@@ -259,19 +267,37 @@ describe.runIf(hasRedis)('over the adapter of the application, with ioredis', ()
   });
   afterAll(() => redis.stop());
 
-  it('may be set after the server was made, and even after presence was added', async () => {
-    const [one, two] = [await application(), await application()];
-    one.io.adapter(createAdapter(connect(redis), connect(redis)));
-    const first = one.present();
-    const second = two.present();
-    two.io.adapter(createAdapter(connect(redis), connect(redis)));
-    await Promise.all([first.ready(), second.ready()]);
-    const ada = await join(one.url, 'ada');
-    const bob = await join(two.url, 'bob');
-    await ada.sees('c', ['ada', 'bob']);
-    await bob.sees('c', ['ada', 'bob']);
-    expect(violations()).toEqual([]);
-  });
+  const STRATEGIES: Record<string, () => Strategy> = {
+    replicated: () => replicated(),
+    'on-demand': () => onDemand(),
+    'dual-write': () => dualWrite({ redis: connect(redis) }),
+    redis: () => redisOnly({ redis: connect(redis) }),
+  };
+
+  it.each(Object.keys(STRATEGIES))(
+    'may be set after the server was made, and even after presence was added: %s',
+    async (name) => {
+      const [one, two] = [await application(), await application()];
+      const here = (): Partial<PresenceOptions> => ({
+        cluster: `late-${name}`,
+        strategy: (STRATEGIES[name] as () => Strategy)(),
+      });
+      one.io.adapter(createAdapter(connect(redis), connect(redis)));
+      const first = one.present(here());
+      const second = two.present(here());
+      await Promise.all([first.ready(), second.ready()]);
+      const early = await join(two.url, 'early');
+      two.io.adapter(createAdapter(connect(redis), connect(redis)));
+      const ada = await join(one.url, 'ada');
+      const bob = await join(two.url, 'bob');
+      for (const client of [early, ada, bob]) await client.sees('c', ['ada', 'bob', 'early']);
+      await waitFor(
+        () => [first, second].every((each) => each.nodes().length === 2),
+        'each node to know the other',
+      );
+      expect(violations()).toEqual([]);
+    },
+  );
 
   const ADAPTERS = {
     redis: () => createAdapter(connect(redis), connect(redis)),

@@ -144,6 +144,15 @@ export class Sockets {
     }
   }
 
+  /** The adapter was replaced: the new one knows no rooms, not even those that each socket has for itself. */
+  startOver(): void {
+    for (const { socket, slowSince } of this.#sessions.values()) {
+      void socket.join(socket.id);
+      // Who cannot keep up gets the list when it has drained.
+      if (slowSince === 0) this.#host.driver.input((node, t) => node.resume(socket.id, t));
+    }
+  }
+
   close(): void {
     this.#nsp.off('connection', this.#onConnection);
     for (const session of this.#sessions.values()) this.#end(session);

@@ -178,7 +178,7 @@ export class OnDemandNode extends ToldNode {
 
   protected isFresh(told: Told): boolean {
     const roll = this.#rolls.get(told.id);
-    return told.known && roll !== undefined && (this.o.solo || this.t.now < roll.freshUntil);
+    return told.known && roll !== undefined && (this.isSolo || this.t.now < roll.freshUntil);
   }
 
   protected isUpToDate(told: Told): boolean {

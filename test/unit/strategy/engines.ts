@@ -66,13 +66,14 @@ export class Engines {
     this.random = randomFrom(seed);
   }
 
-  start(strategy: Strategy): SimNode {
+  /** `solo`: its medium reaches nobody, until it meets others. */
+  start(strategy: Strategy, { solo = false } = {}): SimNode {
     const engine = strategy.createEngine({
       nodeId: `n${++this.#ids}`,
       nodeName: undefined,
       cluster: undefined,
       random: this.random,
-      solo: false,
+      solo,
       canProbe: true,
       isRouted: this.isRouted,
       interest: 'hosted',
