@@ -1,9 +1,9 @@
 import type { Route } from '../core/index.js';
 import { DEFAULT_CLUSTER } from '../core/node-options.js';
-import { checkPrefix, encodeId } from './keys.js';
+import { checkPrefix, scopeOf } from './keys.js';
 
 /**
- * Names of the channels of one cluster: one that every node hears, one per shard, one per node.
+ * Names of the channels of one cluster and namespace: one that every node hears, one per shard, one per node.
  *
  * Those for all and for one node share a hash tag: on a Redis Cluster one master carries them, so a
  * node that hears itself there hears the others' heartbeats too. Shards are spread over the masters.
@@ -14,9 +14,9 @@ export class Channels {
   readonly #tag: string;
 
   /** @throws RangeError where the prefix could break the hash tag. */
-  constructor(prefix = 'rollcall', cluster = DEFAULT_CLUSTER) {
+  constructor(prefix = 'rollcall', cluster = DEFAULT_CLUSTER, namespace?: string) {
     checkPrefix(prefix);
-    const name = encodeId(cluster);
+    const name = scopeOf(cluster, namespace);
     this.#prefix = `${prefix}:${name}`;
     this.#tag = `${prefix}:{${name}}`;
     this.all = `${this.#tag}:all`;

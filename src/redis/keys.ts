@@ -3,9 +3,10 @@ export class Keys {
   readonly #prefix: string;
 
   /** @throws RangeError where the prefix could break the hash tags. */
-  constructor(prefix = 'rollcall', cluster?: string) {
+  constructor(prefix = 'rollcall', cluster?: string, namespace?: string) {
     checkPrefix(prefix);
-    this.#prefix = cluster === undefined ? prefix : `${prefix}:${encodeId(cluster)}`;
+    const name = scopeOf(cluster, namespace);
+    this.#prefix = name === '' ? prefix : `${prefix}:${name}`;
   }
 
   /** The keys of a community, in the order in which the scripts take them. */
@@ -50,6 +51,25 @@ export class Keys {
   #tag(communityId: string): string {
     return `${this.#prefix}:{${encodeId(communityId)}}`;
   }
+}
+
+/**
+ * What keeps clusters, and the Socket.IO namespaces of one cluster, apart under one prefix. Empty for the
+ * main namespace of a cluster without a name. No cluster is named like a namespace: those begin with `/`.
+ *
+ * @throws TypeError where one is not a string.
+ */
+export function scopeOf(cluster: string | undefined, namespace = '/'): string {
+  for (const [option, value] of Object.entries({ cluster, namespace })) {
+    if (value !== undefined && typeof value !== 'string') {
+      throw new TypeError(`${option} must be a string, as it was given to the servers`);
+    }
+  }
+  const parts = cluster === undefined ? [] : [encodeId(cluster).replaceAll('/', '%2F')];
+  // Socket.IO puts the slash before those that lack it, too.
+  const name = namespace.startsWith('/') ? namespace : `/${namespace}`;
+  if (name !== '/') parts.push(encodeId(name));
+  return parts.join(':');
 }
 
 /** Ids may hold braces; a tag of one's own choice would put keys into another community's slot. */

@@ -9,6 +9,8 @@ export interface LastSeenOptions {
   readonly prefix?: string;
   /** As given to `createPresence`. */
   readonly cluster?: string;
+  /** The Socket.IO namespace that presence was added to. Default `/`, the main one. */
+  readonly namespace?: string;
   /** How long it is kept, in ms. Default 30 days. */
   readonly keepForMs?: number;
 }
@@ -29,9 +31,9 @@ const KEEP_FOR_MS = 30 * 24 * 3600 * 1000;
  * @throws TypeError or RangeError when an option is not what it should be.
  */
 export function lastSeenIn(options: LastSeenOptions): LastSeen {
-  const { redis, prefix, cluster, keepForMs = KEEP_FOR_MS } = options;
+  const { redis, prefix, cluster, namespace, keepForMs = KEEP_FOR_MS } = options;
   if (!(keepForMs >= 1000)) throw new RangeError('keepForMs must be at least 1000 ms');
-  return new RedisLastSeen(linkTo(redis), new Keys(prefix, cluster), keepForMs);
+  return new RedisLastSeen(linkTo(redis), new Keys(prefix, cluster, namespace), keepForMs);
 }
 
 export class RedisLastSeen implements LastSeen {

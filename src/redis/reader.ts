@@ -14,6 +14,8 @@ export interface PresenceReaderOptions {
   readonly prefix?: string;
   /** As given to `createPresence`. */
   readonly cluster?: string;
+  /** The Socket.IO namespace that presence was added to. Default `/`, the main one. */
+  readonly namespace?: string;
 }
 
 /** Reads the presence that servers under `dual-write` or `redis` write. Every call asks Redis once. */
@@ -38,7 +40,7 @@ export interface PresenceReader {
  */
 export function createPresenceReader(options: PresenceReaderOptions): PresenceReader {
   const link = linkTo(options.redis);
-  const keys = new Keys(options.prefix, options.cluster);
+  const keys = new Keys(options.prefix, options.cluster, options.namespace);
   const lastSeen = new RedisLastSeen(link, keys);
   const fetchCommunity: PresenceReader['fetchCommunity'] = async (communityId) => {
     checkId(communityId, 'communityId');

@@ -56,7 +56,7 @@ function indexed(name: StrategyName, { redis, prefix, lastSeenForMs }: IndexOpti
     readsLocally,
     createEngine: (engineOptions) => new IndexedNode(engineOptions, readsLocally),
     createStore: (engine, host) => {
-      const keys = new Keys(prefix, host.cluster);
+      const keys = new Keys(prefix, host.cluster, host.namespace);
       return new RedisStore(linkTo(redis), keys, engine as IndexedNode, host, lastSeenForMs);
     },
   };
@@ -108,6 +108,10 @@ function over(options: MediumOptions, strategy: Strategy): Strategy {
   return {
     ...strategy,
     createTransport: (host) =>
-      new RedisTransport(channelLinkTo(redis), new Channels(prefix, host.cluster), host),
+      new RedisTransport(
+        channelLinkTo(redis),
+        new Channels(prefix, host.cluster, host.namespace),
+        host,
+      ),
   };
 }

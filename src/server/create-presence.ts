@@ -204,6 +204,7 @@ export function createPresence<S extends Socket = Socket>(
 
   const store = strategy.createStore?.(node, {
     cluster: options.cluster,
+    namespace: nsp.name,
     input: (change) => driver.input((_node, t) => change(t)),
     onFault: (reason) => {
       if (closed !== undefined) return;

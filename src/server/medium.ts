@@ -30,6 +30,7 @@ export class Medium {
         ? strategy.createTransport?.({
             nodeId,
             cluster: options.cluster,
+            namespace: nsp.name,
             // As large as the core takes them.
             maxMessageBytes: limits.messageBytes * 4,
             onFault: (reason) => {

@@ -170,6 +170,8 @@ export interface Strategy {
 export interface TransportHost {
   readonly nodeId: string;
   readonly cluster: string | undefined;
+  /** The Socket.IO namespace: those of one server know nothing of each other. */
+  readonly namespace: string;
   /** Larger messages are not delivered. */
   readonly maxMessageBytes: number;
   /** A command failed, for another reason than the one before. */
@@ -189,6 +191,8 @@ export interface Store {
 
 export interface StoreHost {
   readonly cluster: string | undefined;
+  /** The Socket.IO namespace: those of one server know nothing of each other. */
+  readonly namespace: string;
   /** Gives the engine an input. */
   readonly input: (change: (t: Instant) => void) => void;
   /** A command failed, for another reason than the one before. */

@@ -12,6 +12,7 @@ import {
 } from 'rollcall';
 import { Application } from '../support/application.js';
 import { TestClient } from '../support/client.js';
+import { createPresenceReader } from 'rollcall/redis';
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { waitFor } from '../support/wait.js';
 
@@ -296,6 +297,53 @@ describe.runIf(hasRedis)('over the adapter of the application, with ioredis', ()
         'each node to know the other',
       );
       expect(violations()).toEqual([]);
+    },
+  );
+
+  const OVER_REDIS: Record<string, (options: { redis: Redis }) => Strategy> = {
+    replicated,
+    'on-demand': onDemand,
+    'dual-write': dualWrite,
+    redis: redisOnly,
+  };
+
+  it.each(Object.keys(OVER_REDIS))(
+    'keeps namespaces apart that share a Redis: %s',
+    async (name) => {
+      const make = OVER_REDIS[name] as (options: { redis: Redis }) => Strategy;
+      const cluster = `apart-${name}`;
+      const [one, two] = [await application(), await application()];
+      const names = ['', '/x', '/y'];
+      for (const each of [one, two]) {
+        for (const namespace of names) {
+          const strategy = make({ redis: connect(redis) });
+          each.present({ cluster, strategy }, each.io.of(namespace));
+        }
+      }
+      const all = [...one.presences, ...two.presences];
+      await Promise.all(all.map((each) => each.ready()));
+      for (const namespace of names) {
+        const here = await join(one.url + namespace, `here${namespace}`);
+        const there = await join(two.url + namespace, `there${namespace}`);
+        for (const client of [here, there]) {
+          await client.sees('c', [`here${namespace}`, `there${namespace}`]);
+        }
+      }
+      for (const client of clients) expect(client.model.rosters.get('c')?.size).toBe(2);
+      expect(violations()).toEqual([]);
+      if (name === 'replicated' || name === 'on-demand') {
+        for (const presence of all) expect(presence.nodes()).toHaveLength(2);
+        return;
+      }
+      for (const namespace of names) {
+        const reader = createPresenceReader({
+          redis: connect(redis),
+          cluster,
+          namespace: namespace || '/',
+        });
+        const ids = (await reader.fetchOnlineUsers('c')).map(({ userId }) => userId);
+        expect(ids.sort()).toEqual([`here${namespace}`, `there${namespace}`]);
+      }
     },
   );
 

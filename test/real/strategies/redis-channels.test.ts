@@ -226,6 +226,7 @@ describe.runIf(hasRedis)('over channels of Redis', () => {
     const made = new RedisTransport(link, new Channels(), {
       nodeId,
       cluster: undefined,
+      namespace: '/',
       maxMessageBytes: 1e6,
       onFault: () => {},
     });
