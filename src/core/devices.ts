@@ -86,7 +86,7 @@ export class Devices {
         }
       }
       if (identity.status !== undefined && identity.status !== device.status) {
-        this.#patch(device, { status: identity.status === 'invisible' ? 'invisible' : null }, t);
+        this.#patch(device, { status: identity.status }, t);
       }
     }
     device.born = this.#host.stamp();

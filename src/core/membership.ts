@@ -74,6 +74,7 @@ interface Fenced {
   /** A superseded one that goes on speaking turns out to be alive; one that left does not. */
   readonly reason: NodeDownReason;
   readonly name: string | undefined;
+  readonly lastHeard: number;
   heard: number;
   heardFirst: number;
 }
@@ -182,12 +183,20 @@ export class Membership {
     return this.#fence.size;
   }
 
+  /** When something was heard of this node last, though it is gone; undefined where that is not known (any more). */
+  lastHeard(nodeId: string): number | undefined {
+    return (this.#peers.get(nodeId) ?? this.#fence.get(nodeId))?.lastHeard;
+  }
+
   isFenced(nodeId: string): boolean {
     return this.#fence.has(nodeId);
   }
 
-  /** Something authentic came from this node. Undefined when nothing of it counts any more. */
-  hear(nodeId: string, now: number): Peer | undefined {
+  /**
+   * Something authentic came from this node, which may say its name. Undefined when nothing of it counts
+   * any more.
+   */
+  hear(nodeId: string, now: number, name?: string): Peer | undefined {
     if (nodeId === this.#nodeId) return undefined;
     const fenced = this.#fence.get(nodeId);
     if (fenced !== undefined && !this.#provesAlive(nodeId, fenced, now)) return undefined;
@@ -195,6 +204,7 @@ export class Membership {
     if (peer === undefined) {
       if (this.#peers.size >= MAX_PEERS) return undefined;
       peer = new Peer(nodeId, now);
+      peer.name = name;
       this.#peers.set(nodeId, peer);
       this.#host.onUp(peer);
       return peer;
@@ -246,7 +256,8 @@ export class Membership {
 
   #remove(peer: Peer, reason: NodeDownReason, t: Instant): void {
     this.#peers.delete(peer.nodeId);
-    this.#fence.set(peer.nodeId, { reason, name: peer.name, heard: 0, heardFirst: 0 });
+    const { name, lastHeard } = peer;
+    this.#fence.set(peer.nodeId, { reason, name, lastHeard, heard: 0, heardFirst: 0 });
     if (this.#fence.size > FENCE_SIZE) {
       for (const oldest of this.#fence.keys()) {
         this.#fence.delete(oldest);

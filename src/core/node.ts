@@ -37,6 +37,7 @@ import {
   encodeMessage,
   laterClock,
   startOfMessages,
+  nameIn,
   type Answered,
   type DeltaItem,
   type Message,
@@ -78,7 +79,10 @@ export class PresenceNode {
   readonly #replicas: Replicas;
   readonly #rollCalls = new RollCallAnswers();
   readonly #operations: Operations;
-  readonly #queries = new UserQueries((answer) => this.#out.push(answer));
+  readonly #queries = new UserQueries({
+    onAnswered: (answer) => this.#out.push(answer),
+    shown: (userId) => this.#view.telling.online.get(userId),
+  });
   readonly #reads: CommunityReads;
   #requests = 0;
   #lamport = 1;
@@ -251,6 +255,8 @@ export class PresenceNode {
       devices: this.#devices,
       membership: this.#membership,
       view: this.#view,
+      lingerMs: o.lingerMs,
+      isReady: () => this.#ready && this.#isDiscovered,
       out: this.#out,
       report: (now) => this.report(now),
       nextRequest: () => ++this.#requests,
@@ -477,7 +483,7 @@ export class PresenceNode {
     }
     const { from, lamport, message } = envelope;
     if (from === this.nodeId) return;
-    const peer = this.#membership.hear(from, t.now);
+    const peer = this.#membership.hear(from, t.now, nameIn(message));
     if (peer === undefined) {
       this.stats.messagesFenced++;
       return;
@@ -877,7 +883,7 @@ export class PresenceNode {
 
   #tickQueries(now: number): void {
     this.#reads.settle(now);
-    this.#queries.tick(now, this.#ready && !this.isDegraded);
+    this.#queries.tick(now, this.#ready && this.#isDiscovered && !this.isDegraded);
   }
 
   /** Why is this user online? Asks every node; an `explained` effect follows. */

@@ -30,6 +30,11 @@ export interface OperationsHost {
   readonly devices: Devices;
   readonly membership: Membership;
   readonly view: View;
+  readonly lingerMs: number;
+  /** It is known who else is there. */
+  readonly isReady: () => boolean;
+  /** What the strategy has of the target beyond the view is to end, too. */
+  readonly onEvict?: (target: EvictionTarget, t: Instant) => void;
   readonly out: Effect[];
   readonly report: (now: number) => NodeReport;
   readonly nextRequest: () => number;
@@ -225,9 +230,10 @@ export class Operations {
     devices.end(userId, deviceId, communityId, t);
     for (const held of this.#heldElsewhere(userId)) {
       if (held.until !== 0 && isMeant(held.entry, target)) {
-        this.#host.view.drop(held, 'left', held.entry.lastActiveAt, false);
+        this.#host.view.drop(held, 'left', held.seenAt, false);
       }
     }
+    this.#host.onEvict?.(target, t);
     out.push({ kind: 'expel', target, reason });
     return { devices: ended, sockets: socketIds.length };
   }
@@ -278,18 +284,23 @@ export class Operations {
     for (const [id, survey] of this.#surveys) {
       if (this.#isPending(survey, t.now)) continue;
       this.#surveys.delete(id);
-      const complete = survey.awaiting.size === 0 && !this.#host.membership.degraded;
+      const complete = this.#reachedAll(survey);
       this.#host.out.push({ kind: 'surveyed', id, report: { complete, nodes: survey.reports } });
     }
     for (const [id, eviction] of this.#evictions) {
       if (this.#isPending(eviction, t.now)) continue;
       this.#evictions.delete(id);
       const { userId, devices, sockets, awaiting } = eviction;
-      const complete = awaiting.size === 0 && !this.#host.membership.degraded;
+      const complete = this.#reachedAll(eviction);
       const silentNodes = [...awaiting];
       const result = { userId, complete, devices, sockets, silentNodes };
       this.#host.out.push({ kind: 'evicted', id, eviction: result });
     }
+  }
+
+  #reachedAll({ awaiting }: Open): boolean {
+    const { membership, isReady } = this.#host;
+    return awaiting.size === 0 && isReady() && !membership.degraded;
   }
 
   #isPending(open: Open, now: number): boolean {
@@ -301,8 +312,32 @@ export class Operations {
     return true;
   }
 
+  /** What can be said of a device whose owner did not name it. Its owner's life is its proof. */
+  #factsOf(held: Held, peer: Peer | undefined, now: number): DeviceFacts {
+    const { membership, lingerMs } = this.#host;
+    const { entry, owner } = held;
+    const heard = membership.lastHeard(owner.nodeId);
+    let end: number | null = null;
+    if (held.until !== 0) end = held.until;
+    else if (peer?.state === 'down') end = peer.hideAt;
+    else if (peer === undefined && heard !== undefined) end = heard + lingerMs;
+    return {
+      ...idsOf(held),
+      status: entry.status,
+      isHidden: isVeiled(entry.veil),
+      counts: !owner.hidden,
+      sockets: 0,
+      onlineSince: entry.since,
+      connectedAt: entry.connectedAt,
+      lastActiveAt: entry.lastActiveAt,
+      provenMs: Math.round(Math.max(0, now - (heard ?? now))),
+      proofLeftMs: null,
+      lingerLeftMs: end === null ? null : Math.round(Math.max(0, end - now)),
+    };
+  }
+
   #explained(id: number, inquiry: Inquiry, now: number): void {
-    const { userId, facts, awaiting } = inquiry;
+    const { userId, facts } = inquiry;
     const { self, name, membership } = this.#host;
     const devices: DeviceExplanation[] = [];
     for (const [nodeId, list] of facts) {
@@ -320,7 +355,7 @@ export class Operations {
       if (isNamed === true) continue;
       const peer = membership.get(nodeId);
       const nodeState = held.until !== 0 || peer === undefined ? 'gone' : peer.state;
-      const one = factsOf(held, peer, now);
+      const one = this.#factsOf(held, peer, now);
       devices.push(explainOne(one, 'copy', nodeId, peer, nodeState, name, now));
     }
     devices.sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
@@ -336,7 +371,7 @@ export class Operations {
         hasAnswered: facts.has(peer.nodeId),
       });
     }
-    const complete = awaiting.size === 0 && !membership.degraded;
+    const complete = this.#reachedAll(inquiry);
     const explanation = { userId, complete, devices, nodes };
     this.#host.out.push({ kind: 'explained', id, explanation });
   }
@@ -360,24 +395,6 @@ function idsOf({ entry }: Held): { communityId: string; deviceId: string } {
 
 function keyOf({ communityId, deviceId, nodeId }: DeviceExplanation): string {
   return [communityId, deviceId, nodeId].join('\0');
-}
-
-/** What can be said of a device whose owner did not name it. Its owner's life is its proof. */
-function factsOf({ entry, owner, until }: Held, peer: Peer | undefined, now: number): DeviceFacts {
-  const end = until !== 0 ? until : peer?.state === 'down' ? peer.hideAt : null;
-  return {
-    ...idsOf({ entry } as Held),
-    status: entry.status,
-    isHidden: isVeiled(entry.veil),
-    counts: !owner.hidden,
-    sockets: 0,
-    onlineSince: entry.since,
-    connectedAt: entry.connectedAt,
-    lastActiveAt: entry.lastActiveAt,
-    provenMs: Math.round(Math.max(0, now - (peer?.lastHeard ?? now))),
-    proofLeftMs: null,
-    lingerLeftMs: end === null ? null : Math.round(Math.max(0, end - now)),
-  };
 }
 
 function explainOne(

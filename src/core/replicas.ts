@@ -55,7 +55,7 @@ export class Replicas {
 
   /** The visibility of a node's entries has changed. */
   touch(peer: Peer, t: Instant): void {
-    const seenAt = Math.max(0, t.wall - (t.now - peer.lastHeard));
+    const seenAt = Math.round(Math.max(0, t.wall - (t.now - peer.lastHeard)));
     for (const replica of peer.replicas.values()) replica.touch(seenAt);
   }
 

@@ -26,6 +26,8 @@ export interface Held {
   until: number;
   /** Why its user is offline if the device does not show up by then. */
   untilReason: OfflineReason;
+  /** When it was last seen if it does not, in ms since the epoch. */
+  seenAt: number;
 }
 
 /** One user in one community: what is held, and what this node has told of it. */

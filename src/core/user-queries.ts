@@ -8,9 +8,17 @@ const TIMEOUT_MS = 1000;
 const ANSWER_ENTRIES = 1000;
 const ANSWER_BYTES = 512 * 1024;
 
+export interface UserQueriesHost {
+  readonly onAnswered: (answer: Extract<Effect, { kind: 'answered' }>) => void;
+  /** The user as this node shows them, in the communities that it tells of. */
+  readonly shown: (userId: string) => readonly UserRecord[] | undefined;
+}
+
 export interface OwnedEntry {
   readonly entry: Entry;
   readonly owner: Owner;
+  /** As in `Held`. Default 0. */
+  readonly until?: number;
 }
 
 interface Query {
@@ -18,15 +26,20 @@ interface Query {
   readonly until: number;
   readonly awaiting: Set<string>;
   readonly entries: OwnedEntry[];
+  /** Nodes that have spoken for themselves. */
+  readonly heard: Set<string>;
 }
 
-/** Questions about one user to every node, folded when all have answered or time is up. */
+/**
+ * Questions about one user to every node, folded when all have answered or time is up. Who lingers from
+ * a node that does not answer any more, or on the way to another, is taken from what is shown here.
+ */
 export class UserQueries {
-  readonly #answered: (answer: Extract<Effect, { kind: 'answered' }>) => void;
+  readonly #host: UserQueriesHost;
   readonly #open = new Map<number, Query>();
 
-  constructor(answered: (answer: Extract<Effect, { kind: 'answered' }>) => void) {
-    this.#answered = answered;
+  constructor(host: UserQueriesHost) {
+    this.#host = host;
   }
 
   begin(
@@ -38,7 +51,8 @@ export class UserQueries {
     now: number,
   ): void {
     const entries = own.map((entry) => ({ entry, owner: self }));
-    this.#open.set(id, { userId, until: now + TIMEOUT_MS, awaiting, entries });
+    const heard = new Set([self.nodeId]);
+    this.#open.set(id, { userId, until: now + TIMEOUT_MS, awaiting, entries, heard });
   }
 
   /** What this node answers to others. */
@@ -53,6 +67,7 @@ export class UserQueries {
     const entries = decodeEntries(body);
     if (entries === undefined) return false;
     query.awaiting.delete(owner.nodeId);
+    query.heard.add(owner.nodeId);
     for (const entry of entries) {
       if (entry.userId === query.userId) query.entries.push({ entry, owner });
     }
@@ -76,7 +91,13 @@ export class UserQueries {
       if (query.awaiting.size > 0 && now < query.until) continue;
       this.#open.delete(id);
       const complete = isTrusted && query.awaiting.size === 0;
-      this.#answered({ kind: 'answered', id, complete, communities: fold(query.entries) });
+      const { onAnswered, shown } = this.#host;
+      for (const user of shown(query.userId) ?? []) {
+        for (const held of user.held) {
+          if (held.until !== 0 || !query.heard.has(held.owner.nodeId)) query.entries.push(held);
+        }
+      }
+      onAnswered({ kind: 'answered', id, complete, communities: fold(query.entries) });
     }
   }
 }
@@ -84,7 +105,7 @@ export class UserQueries {
 /** Folds entries of any users and communities into what others see of them. */
 export function fold(entries: Iterable<OwnedEntry>): UserPresence[] {
   const records = new Map<string, UserRecord>();
-  for (const { entry, owner } of entries) {
+  for (const { entry, owner, until = 0 } of entries) {
     const { communityId, userId } = entry;
     const key = `${communityId}\0${userId}`;
     let user = records.get(key);
@@ -92,7 +113,7 @@ export function fold(entries: Iterable<OwnedEntry>): UserPresence[] {
       user = { userId, communityId, held: [], told: null, toldOwn: null };
       records.set(key, user);
     }
-    user.held.push({ entry, owner, user, until: 0, untilReason: 'left' });
+    user.held.push({ entry, owner, user, until, untilReason: 'left', seenAt: 0 });
   }
   const users: UserPresence[] = [];
   for (const user of records.values()) {

@@ -93,7 +93,7 @@ export class View {
 
   #hold(owner: Owner, entry: Entry, shard: number): Held {
     const user = this.#open(entry.communityId, shard).track(entry.userId);
-    const held: Held = { entry, owner, user, until: 0, untilReason: 'disconnected' };
+    const held: Held = { entry, owner, user, until: 0, untilReason: 'disconnected', seenAt: 0 };
     // Most users have one device: an array that is pushed to has room for many.
     if (user.held.length === 0) user.held = [held];
     else user.held.push(held);
@@ -135,6 +135,7 @@ export class View {
     }
     held.until = until;
     held.untilReason = reason;
+    held.seenAt = seenAt;
     this.#expiring.push(until, held);
   }
 
@@ -165,7 +166,7 @@ export class View {
         // It may be elsewhere by now, where nothing is heard from. Unknown is not offline.
         this.#expiring.push(now + LOOK_AGAIN_MS, held);
       } else {
-        this.drop(held, held.untilReason, held.entry.lastActiveAt, false);
+        this.drop(held, held.untilReason, held.seenAt, false);
       }
     }
     this.telling.pause(this.#expiring.next() <= now);

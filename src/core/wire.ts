@@ -264,6 +264,11 @@ function fieldsOf(message: Exclude<Message, { kind: 'delta' }>): {
   return { fields, bodies };
 }
 
+/** The name of the sender, where the message says it. */
+export function nameIn(message: Message): string | undefined {
+  return message.kind === 'hello' || message.kind === 'beat' ? message.name : undefined;
+}
+
 /** Reads a message as untrusted input. Never throws; bodies stay text until somebody needs them. */
 export function decodeMessage(
   data: unknown,

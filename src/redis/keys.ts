@@ -1,3 +1,5 @@
+import { DEFAULT_CLUSTER } from '../core/node-options.js';
+
 /** Names of keys and channels. All keys of a community share one hash tag, so that one script may touch them. */
 export class Keys {
   readonly #prefix: string;
@@ -5,7 +7,8 @@ export class Keys {
   /** @throws RangeError where the prefix could break the hash tags. */
   constructor(prefix = 'rollcall', cluster?: string, namespace?: string) {
     checkPrefix(prefix);
-    const name = scopeOf(cluster, namespace);
+    // The default is named nowhere, whether it was said or not.
+    const name = scopeOf(cluster === DEFAULT_CLUSTER ? undefined : cluster, namespace);
     this.#prefix = name === '' ? prefix : `${prefix}:${name}`;
   }
 

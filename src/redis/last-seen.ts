@@ -1,5 +1,5 @@
 import { Keys } from './keys.js';
-import { linkTo, type RedisLink } from './link.js';
+import { answered, linkTo, type RedisLink } from './link.js';
 
 /** What `lastSeenIn` takes. */
 export interface LastSeenOptions {
@@ -55,7 +55,7 @@ export class RedisLastSeen implements LastSeen {
   }
 
   async read(userId: string): Promise<number | undefined> {
-    const at = await this.#link.get(this.#keys.seen(userId));
+    const at = await answered(this.#link.get(this.#keys.seen(userId)));
     return at === null ? undefined : Number(at);
   }
 }

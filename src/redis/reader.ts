@@ -2,7 +2,7 @@ import { isId, type ListInfo, type UserPresence } from '../core/index.js';
 import { usersIn } from '../strategy/index.js';
 import { Keys } from './keys.js';
 import { RedisLastSeen } from './last-seen.js';
-import { linkTo } from './link.js';
+import { answered, linkTo } from './link.js';
 import { readContents } from './replies.js';
 import { READ } from './scripts.js';
 
@@ -34,7 +34,7 @@ export interface PresenceReader {
 
 /**
  * Presence for a service that has no Socket.IO server. Nodes that died count no more as soon as their
- * lease has ended, though nobody has swept them yet. Calls reject where Redis cannot be reached.
+ * lease has ended, though nobody has swept them yet. Calls reject where Redis does not answer within 2 s.
  *
  * @throws TypeError or RangeError when an option is not what it should be.
  */
@@ -44,7 +44,8 @@ export function createPresenceReader(options: PresenceReaderOptions): PresenceRe
   const lastSeen = new RedisLastSeen(link, keys);
   const fetchCommunity: PresenceReader['fetchCommunity'] = async (communityId) => {
     checkId(communityId, 'communityId');
-    const contents = readContents(await link.run(READ, keys.all(communityId), ['0']));
+    const reply = await answered(link.run(READ, keys.all(communityId), ['0']));
+    const contents = readContents(reply);
     const info = { communityId, complete: true, nodes: contents.nodes };
     return { users: usersIn(communityId, contents), info };
   };

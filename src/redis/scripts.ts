@@ -121,18 +121,18 @@ return result
 `);
 
 /**
- * Removes entries of a node whose lease has ended. Checks that again, so of several nodes that try
- * exactly one does it and publishes it.
+ * Removes entries of a node whose lease has ended, or that has left. Checks what is there again, so of
+ * several nodes that try exactly one does it and publishes it.
  *
- * KEYS: the community's. ARGV: 1 nodeId of the dead, 2 `1` where these are all of its entries,
- * 3 time to live in ms, 4 name of this change, and of the history where one begins, 5 channel, then for
+ * KEYS: the community's. ARGV: 1 nodeId of the dead, 2 `all` where these are all of its entries, `some`
+ * where they are not, `left` where the node writes no more whatever its lease says, 3 time to live in ms, 4 name of this change, and of the history where one begins, 5 channel, then for
  * each entry: userId, deviceId, operation.
  * Result: {0} where the node lives; else {1, epoch, version, users who went offline …}.
  */
 export const SWEEP = new Script(`${SHARED}
 local node = ARGV[1]
 local lease = redis.call('ZSCORE', KEYS[3], node)
-if lease and tonumber(lease) > now() then return {0} end
+if ARGV[2] ~= 'left' and lease and tonumber(lease) > now() then return {0} end
 local epoch, _, before = standing()
 if epoch == '' then epoch = begin(ARGV[4]) end
 local first
@@ -146,7 +146,7 @@ for i = 6, #ARGV, 3 do
     if edge == '-' then result[#result + 1] = ARGV[i] end
   end
 end
-if ARGV[2] == '1' then redis.call('ZREM', KEYS[3], node) end
+if ARGV[2] == 'all' then redis.call('ZREM', KEYS[3], node) end
 keep(ARGV[3])
 if first then
   redis.call('HSET', KEYS[4], 'mark', ARGV[4])

@@ -14,8 +14,6 @@ import type { RedisLink } from './link.js';
 import { readChanged, readContents, readPublication, readRenewal } from './replies.js';
 import { READ, RENEW, RETIRE, SWEEP, WRITE } from './scripts.js';
 
-/** For so long after its end a lease still counts in reads: the sweep, not the clock, takes people away. */
-const LATE_LEASE_MS = 10_000;
 /** Keys of a community that nobody writes or renews go after this many leases, at least after a minute. */
 const LEASES_KEPT = 4;
 const LEAST_KEPT_MS = 60_000;
@@ -84,7 +82,7 @@ export class RedisStore implements Store {
         return { kind: 'done' };
       case 'read': {
         const keys = this.#keys.all(command.communityId);
-        const reply = await this.#link.run(READ, keys, [String(LATE_LEASE_MS)]);
+        const reply = await this.#link.run(READ, keys, [String(command.lateMs)]);
         return { kind: 'contents', contents: readContents(reply) };
       }
       case 'write':
@@ -104,7 +102,7 @@ export class RedisStore implements Store {
         );
         return { kind: 'done' };
       case 'seen':
-        await Promise.all(command.userIds.map((userId) => this.#seen.record(userId, command.at)));
+        await Promise.all(command.users.map(({ userId, at }) => this.#seen.record(userId, at)));
         return { kind: 'done' };
     }
   }
@@ -140,9 +138,10 @@ export class RedisStore implements Store {
   }
 
   #sweep(command: Extract<StoreCommand, { kind: 'sweep' }>): Promise<unknown> {
-    const { communityId, nodeId, changes, isAll } = command;
+    const { communityId, nodeId, changes, isAll, hasLeft } = command;
     const channel = this.#keys.channel(communityId);
-    const args = [nodeId, isAll ? '1' : '0', String(LEAST_KEPT_MS), this.#newName(), channel];
+    const which = hasLeft ? 'left' : isAll ? 'all' : 'some';
+    const args = [nodeId, which, String(LEAST_KEPT_MS), this.#newName(), channel];
     for (const { userId, deviceId, op } of changes) args.push(userId, deviceId, op);
     return this.#link.run(SWEEP, this.#keys.all(communityId), args);
   }
@@ -163,7 +162,7 @@ export class RedisStore implements Store {
   }
 
   lastSeen(userId: string): Promise<number | undefined> {
-    return answered(this.#seen.read(userId));
+    return this.#seen.read(userId);
   }
 
   async close(): Promise<void> {

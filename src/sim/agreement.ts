@@ -141,7 +141,7 @@ function gather(recorded: Map<string, UserRecord>, owner: Owner, entry: Entry): 
     user = { userId, communityId, held: [], told: null, toldOwn: null };
     recorded.set(key, user);
   }
-  user.held.push({ entry, owner, user, until: 0, untilReason: 'left' });
+  user.held.push({ entry, owner, user, until: 0, untilReason: 'left', seenAt: 0 });
 }
 
 /** Whether the owners record just the clients that are connected. */

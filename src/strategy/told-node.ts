@@ -19,6 +19,7 @@ import {
   encodeMessage,
   laterClock,
   startOfMessages,
+  nameIn,
   type Answered,
   type Message,
 } from '../core/wire.js';
@@ -105,13 +106,19 @@ export abstract class ToldNode extends TellingNode implements Engine {
       peers: () => this.membership.peers,
       hello: () => this.#hello(),
     });
-    this.#queries = new UserQueries((answer) => this.out.push(answer));
+    this.#queries = new UserQueries({
+      onAnswered: (answer) => this.out.push(answer),
+      shown: (userId) => this.view.telling.online.get(userId),
+    });
     this.#operations = new Operations({
       self: this.self,
       name: o.nodeName,
       devices: this.devices,
       membership: this.membership,
       view: this.view,
+      lingerMs: o.lingerMs,
+      isReady: () => this.#ready && this.isDiscovered,
+      onEvict: (target, t) => this.onEvict(target, t),
       out: this.out as Effect[],
       report: (now) => this.report(now),
       nextRequest: () => this.nextRequest(),
@@ -135,6 +142,8 @@ export abstract class ToldNode extends TellingNode implements Engine {
   /** The medium between the nodes is back, or is there for the first time. */
   protected abstract onHealed(t: Instant): void;
   protected abstract onMessage(peer: Peer, message: Message): void;
+  /** A user's devices are ended here; what an engine has of them elsewhere it ends, too. */
+  protected onEvict(_target: EvictionTarget, _t: Instant): void {}
   /** Work of the engine's own for a flush, and when it is due. */
   protected abstract flushOwn(t: Instant): void;
   protected abstract readonly hasOwnWork: boolean;
@@ -234,7 +243,7 @@ export abstract class ToldNode extends TellingNode implements Engine {
     }
     const { from, lamport, message } = envelope;
     if (from === this.nodeId) return;
-    const peer = this.membership.hear(from, t.now);
+    const peer = this.membership.hear(from, t.now, nameIn(message));
     if (peer === undefined) {
       this.stats.messagesFenced++;
       return;
@@ -396,7 +405,7 @@ export abstract class ToldNode extends TellingNode implements Engine {
       this.#beatAt = t.now + this.o.heartbeatMs;
       this.#beat(false, []);
     }
-    this.#queries.tick(t.now, this.#ready && !this.isDegraded);
+    this.#queries.tick(t.now, this.#ready && this.isDiscovered && !this.isDegraded);
     this.#operations.tick(t);
   }
 

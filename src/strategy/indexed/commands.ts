@@ -10,13 +10,16 @@ export interface IndexChange {
   readonly isVisible: boolean;
   /** The operation as the other nodes apply it. */
   readonly op: string;
+  /** When the user was last seen if nobody sees them after this, in ms since the epoch. */
+  readonly seenAt: number;
 }
 
 export type StoreCommand =
   /** Tell of every publication about the community from now on. */
   | { readonly kind: 'watch'; readonly communityId: string }
   | { readonly kind: 'unwatch'; readonly communityId: string }
-  | { readonly kind: 'read'; readonly communityId: string }
+  /** A lease counts for `lateMs` after its end. */
+  | { readonly kind: 'read'; readonly communityId: string; readonly lateMs: number }
   /** Refused without a lease, unless it is claimed anew. */
   | {
       readonly kind: 'write';
@@ -32,13 +35,17 @@ export type StoreCommand =
       readonly communities: readonly { readonly communityId: string; readonly known: Known }[];
       readonly leaseMs: number;
     }
-  /** Removes entries of a node whose lease has ended; `isAll` where these are all of them. */
+  /**
+   * Removes entries of a node whose lease has ended, or that has left (`hasLeft`); `isAll` where these are
+   * all of them.
+   */
   | {
       readonly kind: 'sweep';
       readonly communityId: string;
       readonly nodeId: string;
       readonly changes: readonly IndexChange[];
       readonly isAll: boolean;
+      readonly hasLeft: boolean;
     }
   /** This node leaves: its leases end after this time. */
   | {
@@ -46,7 +53,10 @@ export type StoreCommand =
       readonly communityIds: readonly string[];
       readonly afterMs: number;
     }
-  | { readonly kind: 'seen'; readonly userIds: readonly string[]; readonly at: number };
+  | {
+      readonly kind: 'seen';
+      readonly users: readonly { readonly userId: string; readonly at: number }[];
+    };
 
 /**
  * Where a community stands: `version` counts its changes, `epoch` names the history of which they are part.

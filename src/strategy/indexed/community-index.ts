@@ -1,4 +1,4 @@
-import type { Entry, Instant, RemoveReason } from '../../core/index.js';
+import type { Entry, EvictionTarget, Instant, RemoveReason } from '../../core/index.js';
 import {
   decodeEntries,
   decodeOps,
@@ -58,7 +58,7 @@ export class CommunityIndex {
   sweepFrom = Infinity;
   /** This node's entries as they are. */
   readonly mine = new Map<string, Entry>();
-  readonly #pending = new Map<string, Op>();
+  readonly #pending = new Map<string, Whole>();
   readonly #held = new Map<string, Held>();
   readonly #owners = new Map<string, Owner>();
   #buffer: Publication[] = [];
@@ -240,20 +240,38 @@ export class CommunityIndex {
     return dead;
   }
 
-  /** Up to so many removals of a dead node's entries, and whether these are all. */
+  /** Up to so many removals of a dead node's entries, which were last seen `at`, and whether these are all. */
   removals(
     nodeId: string,
     reason: RemoveReason,
+    at: number,
     most: number,
   ): { changes: IndexChange[]; isAll: boolean } {
     const changes: IndexChange[] = [];
     for (const { entry, owner } of this.#held.values()) {
       if (owner.nodeId !== nodeId) continue;
       if (changes.length >= most) return { changes, isAll: false };
-      const { communityId, userId, deviceId, lastActiveAt: at } = entry;
-      changes.push(changeOf({ op: 'remove', communityId, userId, deviceId, reason, at }));
+      changes.push(removalOf(entry, reason, at));
     }
     return { changes, isAll: true };
+  }
+
+  /** Removals of what of a user's is held of nodes that have left, by node. */
+  removalsOf(
+    { userId, deviceId }: EvictionTarget,
+    hasLeft: (nodeId: string) => boolean,
+    at: number,
+  ): Map<string, IndexChange[]> {
+    const removals = new Map<string, IndexChange[]>();
+    for (const { entry, owner } of this.#held.values()) {
+      if (entry.userId !== userId || (deviceId ?? entry.deviceId) !== entry.deviceId) continue;
+      const { nodeId } = owner;
+      if (!hasLeft(nodeId)) continue;
+      const changes = removals.get(nodeId) ?? [];
+      removals.set(nodeId, changes);
+      changes.push(removalOf(entry, 'left', at));
+    }
+    return removals;
   }
 
   /** Publications may have been missed: nothing applies until the contents have been read. */
@@ -276,11 +294,22 @@ export class CommunityIndex {
   }
 }
 
+/** What stands by itself, whatever was there before. */
+type Whole = Exclude<Op, { op: 'patch' }>;
+
 function fieldOf(nodeId: string, userId: string, deviceId: string): string {
   return `${nodeId}\0${userId}\0${deviceId}`;
 }
 
-function changeOf(op: Op): IndexChange {
+function removalOf(
+  { communityId, userId, deviceId }: Entry,
+  reason: RemoveReason,
+  at: number,
+): IndexChange {
+  return changeOf({ op: 'remove', communityId, userId, deviceId, reason, at });
+}
+
+function changeOf(op: Whole): IndexChange {
   const isPut = op.op === 'put';
   const { userId, deviceId } = isPut ? op.entry : op;
   return {
@@ -289,5 +318,6 @@ function changeOf(op: Op): IndexChange {
     entry: isPut ? JSON.stringify(encodeEntry(op.entry)) : null,
     isVisible: isPut && !isVeiled(op.entry.veil),
     op: JSON.stringify(encodeOp(op)),
+    seenAt: isPut ? op.entry.lastActiveAt : op.at,
   };
 }

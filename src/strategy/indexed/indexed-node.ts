@@ -1,4 +1,4 @@
-import type { Instant } from '../../core/index.js';
+import type { EvictionTarget, Instant } from '../../core/index.js';
 import type { EntryLog } from '../../core/devices.js';
 import type { Peer } from '../../core/membership.js';
 import { RollCallAnswers } from '../../core/roll-call.js';
@@ -6,7 +6,7 @@ import { laterClock, type Message } from '../../core/wire.js';
 import type { EngineOptions } from '../engine.js';
 import type { Told } from '../telling-node.js';
 import { ToldNode } from '../told-node.js';
-import type { Publication, Renewal, StoreCommand, StoreOutcome } from './commands.js';
+import type { IndexChange, Publication, Renewal, StoreCommand, StoreOutcome } from './commands.js';
 import { CommunityIndex, type CommunityIndexHost } from './community-index.js';
 import { usersIn } from './contents.js';
 
@@ -16,6 +16,8 @@ const BATCH = 200;
 const GAP_GRACE_MS = 250;
 const FIRST_LIST_WAIT_MS = 1000;
 const GRACE_MS = 5000;
+/** For so long after its end a lease still counts in reads: the sweep, not the clock, takes people away. */
+const LATE_LEASE_MS = 10_000;
 /** Beats after learning of a community before its dead are swept. */
 const SWEEP_BEATS = 4;
 
@@ -39,6 +41,8 @@ export class IndexedNode extends ToldNode {
   readonly #leaseMs: number;
   /** The store answers. */
   #isReachable = true;
+  /** The store was away: until then it may be others' renewals that are late. */
+  #leasesLateUntil = -Infinity;
   #renewAt = Infinity;
   #isRenewing = false;
   protected readonly firstListWaitMs = FIRST_LIST_WAIT_MS;
@@ -107,6 +111,7 @@ export class IndexedNode extends ToldNode {
   #lost(): void {
     if (!this.#isReachable) return;
     this.#isReachable = false;
+    this.#leasesLateUntil = Infinity;
     // What changes now is not queued: it is found and written when the store is back.
     for (const index of this.#indexes.values()) {
       index.halt();
@@ -118,6 +123,7 @@ export class IndexedNode extends ToldNode {
 
   #found(): void {
     this.#isReachable = true;
+    if (this.#leasesLateUntil === Infinity) this.#leasesLateUntil = this.t.now + LATE_LEASE_MS;
     for (const index of this.#indexes.values()) {
       index.reassert();
       index.sweepFrom = Infinity;
@@ -157,7 +163,7 @@ export class IndexedNode extends ToldNode {
     index.halt();
     index.isReading = true;
     this.stats.pulls++;
-    this.#ask({ kind: 'read', communityId: index.id }, { index });
+    this.#ask({ kind: 'read', communityId: index.id, lateMs: LATE_LEASE_MS }, { index });
   }
 
   protected isFresh(told: Told): boolean {
@@ -197,10 +203,10 @@ export class IndexedNode extends ToldNode {
         this.#learnt(index, index.onContents(outcome.contents, this.t));
         return;
       case 'write':
-        this.#written(index, outcome);
+        this.#written(index, command.changes, outcome);
         return;
       case 'sweep':
-        if (outcome.kind === 'changed') this.#seen(outcome.offline);
+        if (outcome.kind === 'changed') this.#seen(outcome.offline, command.changes);
         return;
       default:
         return;
@@ -217,7 +223,7 @@ export class IndexedNode extends ToldNode {
     else this.#read(index);
   }
 
-  #written(index: CommunityIndex, outcome: StoreOutcome): void {
+  #written(index: CommunityIndex, changes: readonly IndexChange[], outcome: StoreOutcome): void {
     index.isWriting = false;
     if (outcome.kind === 'refused') {
       // This node was taken for dead: everything of it is written anew, under a new lease.
@@ -225,7 +231,7 @@ export class IndexedNode extends ToldNode {
       index.reassert();
     } else if (outcome.kind === 'changed') {
       index.isClaimed = true;
-      this.#seen(outcome.offline);
+      this.#seen(outcome.offline, changes);
       if (index.isLive && outcome.standing.epoch !== index.epoch) this.#heal(index);
     }
     // After a failure it is not known what was written: the index is read before it is let go.
@@ -239,8 +245,12 @@ export class IndexedNode extends ToldNode {
     this.#read(index);
   }
 
-  #seen(userIds: readonly string[]): void {
-    if (userIds.length > 0) this.#ask({ kind: 'seen', userIds, at: this.t.wall });
+  /** These users are seen by nobody after these changes. */
+  #seen(userIds: readonly string[], changes: readonly IndexChange[]): void {
+    if (userIds.length === 0) return;
+    const seenAt = new Map(changes.map((change) => [change.userId, change.seenAt]));
+    const users = userIds.map((userId) => ({ userId, at: seenAt.get(userId) ?? this.t.wall }));
+    this.#ask({ kind: 'seen', users });
   }
 
   /** Something was published about a community. */
@@ -291,8 +301,31 @@ export class IndexedNode extends ToldNode {
   #sweep(index: CommunityIndex, living: ReadonlySet<string>): void {
     for (const nodeId of index.dead(living)) {
       const reason = this.membership.isFenced(nodeId) ? 'disconnected' : 'node-down';
-      const { changes, isAll } = index.removals(nodeId, reason, BATCH);
-      this.#ask({ kind: 'sweep', communityId: index.id, nodeId, changes, isAll }, { index });
+      const { now, wall } = this.t;
+      // Without a word of the node its lease tells, which it renewed until its end.
+      const heard = this.membership.lastHeard(nodeId) ?? now - this.#leaseMs;
+      const at = Math.round(wall - (now - heard));
+      const { changes, isAll } = index.removals(nodeId, reason, at, BATCH);
+      this.#sweepOf(index, nodeId, { changes, isAll, hasLeft: false });
+    }
+  }
+
+  #sweepOf(
+    index: CommunityIndex,
+    nodeId: string,
+    what: { changes: readonly IndexChange[]; isAll: boolean; hasLeft: boolean },
+  ): void {
+    this.#ask({ kind: 'sweep', communityId: index.id, nodeId, ...what }, { index });
+  }
+
+  /** What lingers of nodes that have left is in the index, until their leases end. */
+  protected override onEvict(target: EvictionTarget, t: Instant): void {
+    const hasLeft = (nodeId: string): boolean => this.membership.isFenced(nodeId);
+    for (const index of this.#indexes.values()) {
+      if ((target.communityId ?? index.id) !== index.id) continue;
+      for (const [nodeId, changes] of index.removalsOf(target, hasLeft, t.wall)) {
+        this.#sweepOf(index, nodeId, { changes, isAll: false, hasLeft: true });
+      }
     }
   }
 
@@ -406,7 +439,10 @@ export class IndexedNode extends ToldNode {
       this.out.push({ kind: 'fetched', id, complete: !this.isDegraded, users });
       return id;
     }
-    return this.#ask({ kind: 'read', communityId }, { fetch: true });
+    // Where nobody of the community is here, this node does not sweep, and perhaps nobody does.
+    const isSwept = index !== undefined || t.now < this.#leasesLateUntil;
+    const lateMs = isSwept ? LATE_LEASE_MS : 0;
+    return this.#ask({ kind: 'read', communityId, lateMs }, { fetch: true });
   }
 
   #fetched(id: number, command: StoreCommand, outcome: StoreOutcome): void {

@@ -379,7 +379,7 @@ export class OnDemandNode extends ToldNode {
   }
 
   protected onPeerHidden(peer: Peer, t: Instant): void {
-    const seenAt = Math.max(0, t.wall - (t.now - peer.lastHeard));
+    const seenAt = Math.round(Math.max(0, t.wall - (t.now - peer.lastHeard)));
     for (const roll of this.#rolls.values()) {
       for (const held of roll.copies.get(peer.nodeId)?.held ?? []) {
         this.view.touch(held, 'node-down', seenAt);
@@ -488,8 +488,11 @@ export class OnDemandNode extends ToldNode {
       const missing = new Set([...call.awaiting, ...call.silent]);
       const entries: OwnedEntry[] = [...call.answers];
       for (const user of this.view.get(communityId)?.users.values() ?? []) {
-        for (const { entry, owner } of user.held) {
-          if (owner === this.self || missing.has(owner.nodeId)) entries.push({ entry, owner });
+        for (const held of user.held) {
+          const { owner, until } = held;
+          // Who lingers from a node that is gone, or on the way to another, is known here alone.
+          const isKnownHere = until !== 0 || owner.down || missing.has(owner.nodeId);
+          if (owner === this.self || isKnownHere) entries.push(held);
         }
       }
       const complete = missing.size === 0 && this.isReady && !this.isDegraded;

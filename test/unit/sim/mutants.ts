@@ -92,7 +92,7 @@ export const MUTANTS: readonly Mutant[] = [
     '',
   ]),
   mutant('no fence', 'membership', [
-    'this.#fence.set(peer.nodeId, { reason, name: peer.name, heard: 0, heardFirst: 0 });',
+    'this.#fence.set(peer.nodeId, { reason, name, lastHeard, heard: 0, heardFirst: 0 });',
     '',
   ]),
   under(
@@ -156,7 +156,7 @@ export const MUTANTS: readonly Mutant[] = [
     'return units;',
   ]),
   mutant('what is expected elsewhere is kept for ever', 'view', [
-    'this.drop(held, held.untilReason, held.entry.lastActiveAt, false);',
+    'this.drop(held, held.untilReason, held.seenAt, false);',
     '',
   ]),
   mutant('ready without a hello', 'node', [

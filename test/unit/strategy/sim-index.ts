@@ -122,7 +122,7 @@ export class SimIndex {
       case 'read': {
         const { epoch, version, mark, entries, nodes } = this.#community(command.communityId);
         const counted = [...entries.values()].filter(
-          (entry) => (nodes.get(entry.nodeId) ?? 0) > now - 10_000,
+          (entry) => (nodes.get(entry.nodeId) ?? 0) > now - command.lateMs,
         );
         const contents = { epoch, version, mark, nodes: nodes.size, entries: counted };
         return { kind: 'contents', contents };
@@ -136,7 +136,8 @@ export class SimIndex {
       }
       case 'sweep': {
         const community = this.#community(command.communityId);
-        if ((community.nodes.get(command.nodeId) ?? 0) > now) return { kind: 'refused' };
+        const isLiving = (community.nodes.get(command.nodeId) ?? 0) > now;
+        if (isLiving && !command.hasLeft) return { kind: 'refused' };
         const there = command.changes.filter(({ userId, deviceId }) =>
           community.entries.has(`${command.nodeId} ${userId} ${deviceId}`),
         );
