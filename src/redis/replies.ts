@@ -1,4 +1,10 @@
-import type { Contents, Publication, Renewal, StoreOutcome } from '../strategy/index.js';
+import type {
+  Contents,
+  IndexedEntry,
+  Publication,
+  Renewal,
+  StoreOutcome,
+} from '../strategy/index.js';
 
 /** What the scripts answer and publish, read as untrusted input. */
 
@@ -22,10 +28,12 @@ export function readContents(reply: unknown): Contents {
   const [epoch, version, mark, ...rest] = list(reply).map(text);
   const end = rest.indexOf('');
   const counted = new Set(rest.slice(0, end));
-  const entries: { nodeId: string; entry: string }[] = [];
+  const entries: IndexedEntry[] = [];
+  const orphans: IndexedEntry[] = [];
   for (let i = end + 1; i + 1 < rest.length; i += 2) {
     const nodeId = (rest[i] as string).split('\0', 1)[0] as string;
-    if (counted.has(nodeId)) entries.push({ nodeId, entry: rest[i + 1] as string });
+    const found = { nodeId, entry: rest[i + 1] as string };
+    (counted.has(nodeId) ? entries : orphans).push(found);
   }
   return {
     epoch: epoch ?? '',
@@ -33,6 +41,7 @@ export function readContents(reply: unknown): Contents {
     mark: mark ?? '',
     nodes: counted.size,
     entries,
+    orphans,
   };
 }
 
@@ -54,7 +63,7 @@ export function readPublication(message: string): Publication | undefined {
   if (match === null) return undefined;
   const changes: { nodeId: string; op: string }[] = [];
   for (const line of lines) {
-    const found = /^[-+=] (\S+) (.*)$/.exec(line);
+    const found = /^[-+=] (\S+) (.*)$/s.exec(line);
     if (found === null) return undefined;
     changes.push({ nodeId: found[1] as string, op: found[2] as string });
   }

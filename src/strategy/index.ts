@@ -9,6 +9,7 @@ export type {
 } from './engine.js';
 export type {
   Contents,
+  IndexedEntry,
   Known,
   Publication,
   Renewal,

@@ -79,7 +79,15 @@ export const NOTHING_KNOWN: Known = { epoch: '', version: -1, mark: '' };
 export interface Contents extends Known {
   /** Nodes that have a lease. */
   readonly nodes: number;
-  readonly entries: readonly { readonly nodeId: string; readonly entry: string }[];
+  readonly entries: readonly IndexedEntry[];
+  /** Entries of nodes whose lease has ended long ago: they count no more, and wait to be swept. */
+  readonly orphans: readonly IndexedEntry[];
+}
+
+/** An entry as it is kept, and whose it is. */
+export interface IndexedEntry {
+  readonly nodeId: string;
+  readonly entry: string;
 }
 
 export interface Renewal extends Standing {

@@ -61,6 +61,8 @@ export class CommunityIndex {
   readonly #pending = new Map<string, Whole>();
   readonly #held = new Map<string, Held>();
   readonly #owners = new Map<string, Owner>();
+  /** What the store has of nodes that died before this one looked. */
+  readonly #orphans = new Map<string, Entry[]>();
   #buffer: Publication[] = [];
 
   constructor(told: Told, host: CommunityIndexHost) {
@@ -120,10 +122,8 @@ export class CommunityIndex {
       if (this.isReading && this.#buffer.length < BUFFER) this.#buffer.push(publication);
       return false;
     }
-    if (publication.epoch !== this.epoch) {
-      this.isHealing = true;
-      return true;
-    }
+    // Another history than this one, or somebody else's: what is read then shows which.
+    if (publication.epoch !== this.epoch) return true;
     return !this.#apply(publication, t);
   }
 
@@ -189,9 +189,21 @@ export class CommunityIndex {
   }
 
   /** Takes over what was read. False where publications since then are missing. */
-  onContents({ epoch, version, mark, entries }: Contents, t: Instant): boolean {
+  onContents({ epoch, version, mark, entries, orphans }: Contents, t: Instant): boolean {
     const { view, nodeId: self, graceMs, onGone } = this.#host;
-    this.isHealing ||= this.epoch !== '' && this.epoch !== epoch;
+    if (this.epoch !== '' && this.epoch !== epoch) {
+      this.isHealing = true;
+      this.sweepFrom = Infinity;
+      this.reassert();
+    }
+    this.#orphans.clear();
+    for (const { nodeId, entry: text } of orphans) {
+      const [entry] = decodeEntries(`[${text}]`) ?? [];
+      if (entry === undefined || nodeId === self) continue;
+      const found = this.#orphans.get(nodeId) ?? [];
+      this.#orphans.set(nodeId, found);
+      found.push(entry);
+    }
     const present = new Set<string>();
     const own = new Set<string>();
     for (const { nodeId, entry: text } of entries) {
@@ -231,9 +243,10 @@ export class CommunityIndex {
     return buffer.every((each) => each.epoch !== epoch || this.#apply(each, t));
   }
 
-  /** Nodes of which this node holds entries and that are not among the living. */
+  /** Nodes of which there are entries and that are not among the living. */
   dead(living: ReadonlySet<string>): Set<string> {
     const dead = new Set<string>();
+    for (const nodeId of this.#orphans.keys()) if (!living.has(nodeId)) dead.add(nodeId);
     for (const { owner } of this.#held.values()) {
       if (!living.has(owner.nodeId)) dead.add(owner.nodeId);
     }
@@ -253,6 +266,14 @@ export class CommunityIndex {
       if (changes.length >= most) return { changes, isAll: false };
       changes.push(removalOf(entry, reason, at));
     }
+    const orphans = this.#orphans.get(nodeId) ?? [];
+    while (orphans.length > 0) {
+      if (changes.length >= most) return { changes, isAll: false };
+      const entry = orphans.pop() as Entry;
+      // Nobody knows when that was.
+      changes.push(removalOf(entry, reason, entry.lastActiveAt));
+    }
+    this.#orphans.delete(nodeId);
     return { changes, isAll: true };
   }
 
@@ -291,6 +312,7 @@ export class CommunityIndex {
     for (const held of this.#held.values()) this.#host.view.drop(held, 'left', 0, false);
     this.#held.clear();
     this.#owners.clear();
+    this.#orphans.clear();
   }
 }
 

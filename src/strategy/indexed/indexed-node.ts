@@ -21,6 +21,9 @@ const LATE_LEASE_MS = 10_000;
 /** Beats after learning of a community before its dead are swept. */
 const SWEEP_BEATS = 4;
 
+/** What must work for this node to say that it is well. */
+const NEEDED: ReadonlySet<StoreCommand['kind']> = new Set(['watch', 'read', 'write']);
+
 interface Asked {
   readonly command: StoreCommand;
   readonly index?: CommunityIndex;
@@ -39,8 +42,10 @@ export class IndexedNode extends ToldNode {
   readonly #rollCalls = new RollCallAnswers();
   readonly #host: CommunityIndexHost;
   readonly #leaseMs: number;
-  /** The store answers. */
+  /** The store answers, so it is asked. */
   #isReachable = true;
+  /** What the store refused or did not answer, until it does: a renewal that succeeds proves nothing of a write. */
+  readonly #unproven = new Set<StoreCommand['kind']>();
   /** The store was away: until then it may be others' renewals that are late. */
   #leasesLateUntil = -Infinity;
   #renewAt = Infinity;
@@ -70,7 +75,7 @@ export class IndexedNode extends ToldNode {
   }
 
   override get isDegraded(): boolean {
-    return !this.#isReachable || super.isDegraded;
+    return !this.#isReachable || this.#unproven.size > 0 || super.isDegraded;
   }
 
   // The store.
@@ -97,7 +102,20 @@ export class IndexedNode extends ToldNode {
     } else if (index !== undefined) {
       this.#outcome(index, command, outcome);
     }
-    if (outcome.kind === 'failed') this.#lost();
+    if (outcome.kind === 'failed') {
+      if (NEEDED.has(command.kind)) this.#unproven.add(command.kind);
+      this.#lost();
+    } else if (this.#unproven.delete(command.kind)) this.#proven();
+  }
+
+  /** Something that had failed works again, or is needed no more. */
+  #proven(): void {
+    if (!this.#isReachable || this.#unproven.size > 0) return;
+    this.reportDegraded();
+    // What has been read again is complete now; the rest is when it has been.
+    for (const told of this.told.values()) {
+      if (told.known && this.#indexes.get(told.id)?.isLive === true) this.settle(told, true);
+    }
   }
 
   /** The connection to the store was lost, or is there again. */
@@ -131,7 +149,15 @@ export class IndexedNode extends ToldNode {
       if (index.told === null) this.#read(index);
       else this.#watch(index);
     }
-    this.reportDegraded();
+    this.#proven();
+  }
+
+  /** Something is being read or written, or is to be. */
+  get #isBusy(): boolean {
+    for (const { isReading, isWriting, hasPending } of this.#indexes.values()) {
+      if (isReading || isWriting || hasPending) return true;
+    }
+    return false;
   }
 
   // Communities.
@@ -194,14 +220,16 @@ export class IndexedNode extends ToldNode {
       case 'watch':
         if (outcome.kind === 'done' && index.isReading) this.#read(index);
         return;
-      case 'read':
+      case 'read': {
         if (outcome.kind !== 'contents' || !index.isReading) return;
         this.stats.snapshotsApplied++;
+        const isContiguous = index.onContents(outcome.contents, this.t);
         if (index.sweepFrom === Infinity) {
           index.sweepFrom = this.t.now + SWEEP_BEATS * this.o.heartbeatMs;
         }
-        this.#learnt(index, index.onContents(outcome.contents, this.t));
+        this.#learnt(index, isContiguous);
         return;
+      }
       case 'write':
         this.#written(index, command.changes, outcome);
         return;
@@ -282,6 +310,10 @@ export class IndexedNode extends ToldNode {
     if (!this.#isReachable) {
       this.#found();
       return;
+    }
+    if (this.#unproven.size > 0 && !this.#isBusy) {
+      this.#unproven.clear();
+      this.#proven();
     }
     for (const { communityId, epoch, version, isHeld, living } of renewals) {
       const index = this.#indexes.get(communityId);

@@ -121,10 +121,12 @@ export class SimIndex {
         return { kind: 'done' };
       case 'read': {
         const { epoch, version, mark, entries, nodes } = this.#community(command.communityId);
-        const counted = [...entries.values()].filter(
-          (entry) => (nodes.get(entry.nodeId) ?? 0) > now - command.lateMs,
-        );
-        const contents = { epoch, version, mark, nodes: nodes.size, entries: counted };
+        const counts = ({ nodeId }: { nodeId: string }): boolean =>
+          (nodes.get(nodeId) ?? 0) > now - command.lateMs;
+        const all = [...entries.values()];
+        const counted = all.filter(counts);
+        const orphans = all.filter((entry) => !counts(entry));
+        const contents = { epoch, version, mark, nodes: nodes.size, entries: counted, orphans };
         return { kind: 'contents', contents };
       }
       case 'write': {
