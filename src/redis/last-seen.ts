@@ -49,9 +49,9 @@ export class RedisLastSeen implements LastSeen {
 
   async record(userId: string, at: number): Promise<void> {
     if (!this.#link.isUp) return;
-    await this.#link
-      .setFor(this.#keys.seen(userId), String(Math.round(at)), this.#keepForMs)
-      .catch(() => {});
+    const key = this.#keys.seen(userId);
+    const kept = this.#link.setFor(key, String(Math.round(at)), this.#keepForMs);
+    await answered(kept).catch(() => {});
   }
 
   async read(userId: string): Promise<number | undefined> {

@@ -14,6 +14,8 @@ import type { RedisLink } from './link.js';
 import { readChanged, readContents, readPublication, readRenewal } from './replies.js';
 import { READ, RENEW, RETIRE, SWEEP, WRITE } from './scripts.js';
 
+/** So long a first connection may take before what was to be done counts as failed. */
+const FIRST_CONNECT_MS = 500;
 /** Keys of a community that nobody writes or renews go after this many leases, at least after a minute. */
 const LEASES_KEPT = 4;
 const LEAST_KEPT_MS = 60_000;
@@ -30,6 +32,9 @@ export class RedisStore implements Store {
   readonly #name = randomBytes(9).toString('base64url');
   #names = 0;
   readonly #running = new Set<Promise<void>>();
+  /** Settles with the first connection, where that does not take long. */
+  readonly #isBegun: Promise<void>;
+  #begin = (): void => {};
 
   constructor(
     link: RedisLink,
@@ -44,10 +49,16 @@ export class RedisStore implements Store {
     this.#input = input;
     this.#onFault = onFault;
     this.#seen = new RedisLastSeen(link, keys, seenForMs);
+    this.#isBegun = new Promise((resolve) => (this.#begin = resolve));
   }
 
   start(): void {
-    this.#link.start((isReady) => this.#input((t) => this.#node.connected(isReady, t)));
+    this.#link.start((isReady) => {
+      if (isReady) this.#begin();
+      this.#input((t) => this.#node.connected(isReady, t));
+    });
+    if (this.#link.isReady) this.#begin();
+    else setTimeout(this.#begin, FIRST_CONNECT_MS).unref();
   }
 
   perform({ id, command }: { readonly id: number; readonly command: StoreCommand }): void {
@@ -71,6 +82,8 @@ export class RedisStore implements Store {
   }
 
   async #run(command: StoreCommand): Promise<StoreOutcome> {
+    // A connection that is just being made is no fault.
+    await this.#isBegun;
     // What a client queues while it is not connected would be done at an unknown time.
     if (!this.#link.isReady) throw new Error('Redis is not connected');
     switch (command.kind) {
@@ -166,6 +179,7 @@ export class RedisStore implements Store {
   }
 
   async close(): Promise<void> {
+    this.#begin();
     await Promise.all(this.#running);
     this.#link.close();
   }

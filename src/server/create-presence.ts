@@ -142,8 +142,17 @@ export function createPresence<S extends Socket = Socket>(
   });
   const cluster = new ClusterQuestions(driver, limits);
 
+  /** Perhaps no other node is left to see them go. */
+  const keepLastSeen = async (): Promise<void> => {
+    if (options.lastSeen === undefined) return;
+    const at = Date.now();
+    const userIds = new Set(node.localUsers(undefined).map(({ userId }) => userId));
+    await Promise.all(Array.from(userIds, (userId) => options.lastSeen?.record(userId, at)));
+  };
+
   const close = (): Promise<void> => {
     closed ??= (async () => {
+      const seen = keepLastSeen();
       sockets.close();
       watches.close();
       const left = driver.close();
@@ -153,7 +162,7 @@ export function createPresence<S extends Socket = Socket>(
       cluster.close();
       // What has been handed to the adapter is written in the next turns of the event loop.
       await new Promise((resolve) => setImmediate(resolve));
-      await left;
+      await Promise.all([left, seen]);
     })();
     return closed;
   };
@@ -196,7 +205,7 @@ export function createPresence<S extends Socket = Socket>(
     oldestProofMs: () => node.oldestProofMs(performance.now()),
     nodes: () => node.nodes(performance.now()),
     degraded: () => node.isDegraded,
-    ready: () => node.isReady,
+    ready: () => node.isReady && closed === undefined,
     eventLoopLagSeconds: () => housekeeping.lagSeconds,
     slow: () => sockets.slow,
     mediumBytes: transport.bytes,

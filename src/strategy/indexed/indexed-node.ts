@@ -404,6 +404,12 @@ export class IndexedNode extends ToldNode {
   protected closeOwn(): void {
     // There is no later: what waits for a write that is under way follows it now, in as many as it takes.
     for (const index of this.#indexes.values()) while (index.hasPending) this.#write(index);
+    // Perhaps nobody is left to see them go.
+    const at = this.t.wall;
+    const leaving = new Set(this.localUsers(undefined).map(({ userId }) => userId));
+    if (leaving.size > 0) {
+      this.#ask({ kind: 'seen', users: Array.from(leaving, (userId) => ({ userId, at })) });
+    }
     const communityIds = [...this.#indexes.keys()];
     this.#ask({ kind: 'retire', communityIds, afterMs: this.o.lingerMs });
     this.send({ kind: 'leave', states: [], items: [] });

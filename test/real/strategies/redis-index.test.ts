@@ -4,6 +4,7 @@ import { dualWrite, type Presence, type PresenceOptions } from 'rollcall';
 import { createPresenceReader } from 'rollcall/redis';
 import { Application } from '../../support/application.js';
 import { TestClient } from '../../support/client.js';
+import { Relay } from '../../support/relay.js';
 import { hasRedis, TestRedis } from '../../support/redis.js';
 import { ServeProcess } from '../../support/serve.js';
 import { pause, waitFor } from '../../support/wait.js';
@@ -25,7 +26,7 @@ describe.runIf(hasRedis)('the index in Redis', () => {
   });
   afterAll(() => redis.stop());
 
-  function connect(to = redis, options: Apart = {}): Redis {
+  function connect(to: { readonly port: number } = redis, options: Apart = {}): Redis {
     const client = new Redis(to.port, options);
     client.on('error', () => {});
     ends.push(() => client.disconnect());
@@ -35,6 +36,7 @@ describe.runIf(hasRedis)('the index in Redis', () => {
   async function node(
     client: Redis,
     options: Partial<PresenceOptions> = {},
+    isAwaited = true,
   ): Promise<{ url: string; presence: Presence; logged: string[] }> {
     const application = await Application.start();
     ends.push(() => application.stop());
@@ -46,7 +48,7 @@ describe.runIf(hasRedis)('the index in Redis', () => {
       ...TIMINGS,
       ...options,
     });
-    await presence.ready();
+    if (isAwaited) await presence.ready();
     return { url: application.url, presence, logged };
   }
 
@@ -98,6 +100,18 @@ describe.runIf(hasRedis)('the index in Redis', () => {
     expect(await next.presence.lastSeen('alice')).toBe(undefined);
     alice.close();
     await waitFor(() => next.presence.lastSeen('alice'), 'alice to be last seen');
+  });
+
+  it('is no fault while the first connection to it is being made', async () => {
+    const relay = await Relay.start(redis.port);
+    ends.push(() => relay.stop());
+    relay.delay(30);
+    const client = connect({ port: Number(new URL(relay.url).port) });
+    await client.ping();
+    const at = await node(client, { cluster: 'far' }, false);
+    const alice = await join(at, 'alice');
+    await waitFor(() => alice.model.infos.get('c')?.complete === true, 'a complete list');
+    expect(at.logged).toEqual(['ready']);
   });
 
   it('tells a user whose id holds a line separator as soon as any other', async () => {

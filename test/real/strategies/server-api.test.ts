@@ -64,9 +64,8 @@ describe.runIf(hasRedis).each(Object.keys(STRATEGIES))('%s', (name) => {
     const subscriber = client.duplicate();
     for (const each of [client, subscriber]) each.on('error', () => {});
     await Promise.all([client.connect(), subscriber.connect()]);
-    ends.push(() => {
-      for (const each of [client, subscriber]) void each.close().catch(() => {});
-    });
+    // What the adapter still unsubscribes is waited for: Redis may end right after.
+    ends.push(() => Promise.all([client, subscriber].map((each) => each.close().catch(() => {}))));
     const application = await Application.start({
       adapter: createAdapter(client, subscriber, { key }),
     });
@@ -210,6 +209,17 @@ describe.runIf(hasRedis).each(Object.keys(STRATEGIES))('%s', (name) => {
     await bob.sees('c', ['bob']);
     const at = await waitFor(() => b.presence.lastSeen('ada'), 'when she was last seen');
     expect(Math.abs(at - (b.offline[0]?.lastSeenAt ?? 0))).toBeLessThan(TIMINGS.lingerMs / 2);
+  });
+
+  it('lastSeen knows who was there when the last node left', async () => {
+    const [a] = (await nodes(1)) as [Node];
+    await join(a, 'ada');
+    await join(a, 'ghost', 'g', { status: 'invisible' });
+    const leftAt = Date.now();
+    await a.presence.close();
+    const b = await node();
+    expect(await b.presence.lastSeen('ada')).toBeGreaterThanOrEqual(leftAt);
+    expect(await b.presence.lastSeen('ghost')).toBe(undefined);
   });
 
   it('an eviction, an explanation and reports are not complete before the others were found', async () => {
