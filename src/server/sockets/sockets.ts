@@ -45,6 +45,8 @@ export class Sockets {
   }
 
   #attach(socket: Socket): void {
+    // A handler that came first may have ended it: its `disconnect` has been told already.
+    if (!socket.connected) return;
     const { driver, fanOut, limits } = this.#host;
     const listeners = this.#requests.listeners(socket.id);
     const onDisconnect = (reason: string): void => this.#gone(socket.id, reason);
