@@ -93,13 +93,14 @@ async function pair(
   return { one, two, first, second, cluster };
 }
 
-function begin(url: string, userId: string, more: Record<string, unknown> = {}): TestClient {
-  const client = new TestClient(url, {
-    userId,
-    deviceId: `${userId}-1`,
-    communities: ['c'],
-    ...more,
-  });
+function begin(
+  url: string,
+  userId: string,
+  more: Record<string, unknown> = {},
+  options: ConstructorParameters<typeof TestClient>[2] = {},
+): TestClient {
+  const auth = { userId, deviceId: `${userId}-1`, communities: ['c'], ...more };
+  const client = new TestClient(url, auth, options);
   clients.push(client);
   return client;
 }
@@ -156,6 +157,76 @@ describe.runIf(hasRedis)('what an application does to its server', () => {
       const nodes = await pair(name);
       nodes.one.io.on('connect', kick);
       await isNowhere(nodes);
+    });
+  });
+
+  describe('a socket that has lost all its listeners goes like any other', () => {
+    it.each(NAMES)('when its connection ends: %s', async (name) => {
+      const nodes = await pair(name, {}, ({ io }) => {
+        io.on('connection', (socket) => {
+          socket.on('logout', (ack: () => void) => {
+            socket.removeAllListeners();
+            ack();
+          });
+        });
+      });
+      const bob = await join(nodes.two.url, 'bob');
+      const ada = await join(nodes.one.url, 'ada');
+      await bob.sees('c', ['ada', 'bob']);
+      await ada.send('logout');
+      ada.close();
+      await bob.sees('c', ['bob']);
+      expect(bob.model.count('userOffline', 'ada')).toBe(1);
+      expect(violations()).toEqual([]);
+    });
+
+    /** One server whose handler takes off what tells that a socket has gone. */
+    const deafened = (more: Partial<PresenceOptions> = {}): Promise<Pair> =>
+      pair('replicated', more, ({ io }) => {
+        io.on('connection', (socket) => {
+          socket.on('disconnecting', () => void socket.removeAllListeners());
+          socket.emit('greeting');
+        });
+      });
+
+    it('lingering like one whose connection was lost', async () => {
+      const { one, two, second } = await deafened({ lingerMs: 60_000 });
+      const bob = await join(two.url, 'bob');
+      const ada = await join(one.url, 'ada');
+      await bob.sees('c', ['ada', 'bob']);
+      ada.socket.io.reconnection(false);
+      ada.drop();
+      const lingers = async (): Promise<boolean> => {
+        const [device] = (await second.explain('ada')).devices;
+        return device?.sockets === 0 && device.lingerLeftMs !== null;
+      };
+      await waitFor(lingers, 'her to linger');
+      ada.socket.connect();
+      await waitFor(async () => !(await lingers()), 'her return');
+      expect(await bob.send('presenceUpdate', { status: 'busy' })).toMatchObject({ ok: true });
+      await waitFor(() => ada.model.user('c', 'bob')?.status === 'busy', 'an event');
+      expect(bob.model.count('userOnline', 'ada')).toBe(1);
+      expect(bob.model.count('userOffline', 'ada')).toBe(0);
+      expect(violations()).toEqual([]);
+    });
+
+    it('even when it is recovered at once, and nobody any more', async () => {
+      const one = await application({ adapter: undefined, connectionStateRecovery: {} });
+      one.io.on('connection', (socket) => {
+        socket.on('disconnecting', () => void socket.removeAllListeners());
+        socket.emit('greeting');
+      });
+      one.present({
+        lingerMs: 100,
+        identify: (socket) =>
+          socket.recovered ? null : (socket.handshake.auth as { userId: string }),
+      });
+      const bob = await join(one.url, 'bob');
+      const ada = begin(one.url, 'ada', {}, { reconnectionDelay: 1, randomizationFactor: 0 });
+      await bob.sees('c', ['ada', 'bob']);
+      ada.drop();
+      await waitFor(() => ada.socket.recovered, 'her recovery');
+      await bob.sees('c', ['bob']);
     });
   });
 });

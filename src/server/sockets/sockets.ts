@@ -17,6 +17,9 @@ export interface SocketsHost extends AdmissionHost, RequestsHost {
 /** Disconnects that somebody wanted; every other kind may come back. */
 const DELIBERATE = new Set(['client namespace disconnect', 'server namespace disconnect']);
 
+/** The reason for a socket whose end was not told: the application took the listener off. */
+const UNTOLD = 'transport close';
+
 /** A socket that has not drained for so long is disconnected. */
 const STUCK_MS = 30_000;
 
@@ -47,6 +50,8 @@ export class Sockets {
   #attach(socket: Socket): void {
     // A handler that came first may have ended it: its `disconnect` has been told already.
     if (!socket.connected) return;
+    // A recovered connection has its id of before.
+    this.#gone(socket.id, UNTOLD);
     const { driver, fanOut, limits } = this.#host;
     const listeners = this.#requests.listeners(socket.id);
     const onDisconnect = (reason: string): void => this.#gone(socket.id, reason);
@@ -123,11 +128,18 @@ export class Sockets {
     }
   }
 
-  /** Sets sockets aside that cannot keep up, and gives them a fresh list when they have drained. */
+  /**
+   * Sets sockets aside that cannot keep up, and gives them a fresh list when they have drained. Finds
+   * those whose end was not told.
+   */
   sweep(onSlow: () => void): void {
     const now = performance.now();
     for (const session of this.#sessions.values()) {
       const { socket } = session;
+      if (!socket.connected) {
+        this.#gone(socket.id, UNTOLD);
+        continue;
+      }
       const waiting = waitingBytes(socket);
       if (session.slowSince === 0) {
         if (waiting <= this.#host.limits.slowSocketBytes || session.communities.size === 0)
