@@ -1,4 +1,5 @@
 import { createAdapter } from '@socket.io/redis-adapter';
+import { createAdapter as createStreamsAdapter } from '@socket.io/redis-streams-adapter';
 import { Redis } from 'ioredis';
 import type { ServerOptions, Socket } from 'socket.io';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -227,6 +228,72 @@ describe.runIf(hasRedis)('what an application does to its server', () => {
       ada.drop();
       await waitFor(() => ada.socket.recovered, 'her recovery');
       await bob.sees('c', ['bob']);
+    });
+  });
+
+  describe('presence that is closed and added again while sockets stay connected', () => {
+    it.each(NAMES)('takes them in anew, and back into what they had joined: %s', async (name) => {
+      const { one, two, first, cluster } = await pair(name, { lingerMs: 5000 });
+      const ada = await join(one.url, 'ada');
+      const eve = await join(one.url, 'eve');
+      const bob = await join(two.url, 'bob');
+      for (const client of [ada, bob]) {
+        expect(await client.send('joinCommunity', 'later')).toMatchObject({ ok: true });
+      }
+      for (const client of [ada, eve, bob]) await client.sees('c', ['ada', 'bob', 'eve']);
+      await first.close();
+      const open = new Set(['c', 'later']);
+      one.present(node(name, cluster, { lingerMs: 5000, authorize: (_who, id) => open.has(id) }));
+      for (const client of [ada, eve]) {
+        await waitFor(() => client.model.count('globalPresenceSync') > 1, 'another list');
+      }
+      for (const client of [ada, eve, bob]) await client.sees('c', ['ada', 'bob', 'eve']);
+      for (const client of [ada, bob]) await client.sees('later', ['ada', 'bob']);
+      expect(await bob.send('presenceUpdate', { status: 'busy' })).toMatchObject({ ok: true });
+      for (const id of ['c', 'later']) {
+        await waitFor(() => ada.model.user(id, 'bob')?.status === 'busy', `an event in ${id}`);
+      }
+      expect(violations()).toEqual([]);
+    });
+
+    it('leaves no room of before that is closed to them now, and no other room', async () => {
+      const { one, first, cluster } = await pair('replicated');
+      one.io.on('connection', (socket) => void socket.join(['room', 'community:of-its-own']));
+      const ada = await join(one.url, 'ada');
+      expect(await ada.send('joinCommunity', 'closing')).toMatchObject({ ok: true });
+      await ada.sees('closing', ['ada']);
+      await first.close();
+      one.present(node('replicated', cluster, { authorize: (_who, id) => id !== 'closing' }));
+      await waitFor(() => ada.model.count('globalPresenceSync') > 2, 'another list');
+      const { id } = ada.socket;
+      const rooms = one.io.of('/').sockets.get(id as string)?.rooms ?? new Set();
+      const expected = [id, 'community:c', 'community:of-its-own', 'room'];
+      expect([...rooms].sort()).toEqual(expected.sort());
+      expect(violations()).toEqual([]);
+    });
+
+    it('while a deploy, too, leaves to a recovered connection what it had joined', async () => {
+      const servers = [0, 1].map(() =>
+        application({ connectionStateRecovery: {}, adapter: createStreamsAdapter(connect()) }),
+      );
+      const [one, two] = (await Promise.all(servers)) as [Application, Application];
+      one.io.on('connection', (socket) => socket.emit('greeting'));
+      const [first, second] = [one, two].map((each) => each.present()) as [Presence, Presence];
+      await Promise.all([first.ready(), second.ready()]);
+      const bob = await join(two.url, 'bob');
+      const ada = await join(one.url, 'ada');
+      for (const client of [ada, bob]) {
+        expect(await client.send('joinCommunity', 'later')).toMatchObject({ ok: true });
+      }
+      for (const client of [ada, bob]) await client.sees('later', ['ada', 'bob']);
+      (ada.socket.io as unknown as { uri: string }).uri = two.url;
+      await one.stop();
+      await waitFor(() => ada.socket.connected && ada.socket.recovered, 'her recovery');
+      for (const id of ['c', 'later']) await ada.sees(id, ['ada', 'bob']);
+      expect(await bob.send('presenceUpdate', { status: 'busy' })).toMatchObject({ ok: true });
+      await waitFor(() => ada.model.user('later', 'bob')?.status === 'busy', 'an event');
+      expect(bob.model.count('userOffline', 'ada')).toBe(0);
+      expect(violations()).toEqual([]);
     });
   });
 });

@@ -1,5 +1,6 @@
 import type { Namespace, Socket } from 'socket.io';
 import type { EvictionTarget } from '../../core/index.js';
+import { roomOf } from '../fan-out.js';
 import { Admission, type AdmissionHost } from './admission.js';
 import { onHeartbeat, ping, terminate, waitingBytes } from './connection.js';
 import { Requests, type RequestsHost } from './requests.js';
@@ -16,6 +17,9 @@ export interface SocketsHost extends AdmissionHost, RequestsHost {
 
 /** Disconnects that somebody wanted; every other kind may come back. */
 const DELIBERATE = new Set(['client namespace disconnect', 'server namespace disconnect']);
+
+/** The communities of sockets whose presence was closed. Presence may be added to them again. */
+const earlier = new WeakMap<Socket, ReadonlySet<string>>();
 
 /** The reason for a socket whose end was not told: the application took the listener off. */
 const UNTOLD = 'transport close';
@@ -52,7 +56,7 @@ export class Sockets {
     if (!socket.connected) return;
     // A recovered connection has its id of before.
     this.#gone(socket.id, UNTOLD);
-    const { driver, fanOut, limits } = this.#host;
+    const { driver, limits } = this.#host;
     const listeners = this.#requests.listeners(socket.id);
     const onDisconnect = (reason: string): void => this.#gone(socket.id, reason);
     for (const [event, listener] of listeners) socket.on(event, listener);
@@ -66,11 +70,18 @@ export class Sockets {
       offHeartbeat();
     });
     this.#sessions.set(socket.id, session);
-    session.identity = this.#admission.identify(
-      session,
-      // Recovery has put it into its rooms before anybody said who it is.
-      socket.recovered ? fanOut.clear(socket) : [],
-    );
+    session.identity = this.#admission.identify(session, this.#takeOut(socket));
+  }
+
+  /**
+   * Recovery, or presence that was closed, has left a socket in rooms before anybody said who it is.
+   * Gives the communities that it is to be asked for again.
+   */
+  #takeOut(socket: Socket): string[] {
+    const left = earlier.get(socket);
+    if (left === undefined) return socket.recovered ? this.#host.fanOut.clear(socket) : [];
+    for (const communityId of left) void socket.leave(roomOf(communityId));
+    return [...left];
   }
 
   #gone(socketId: string, reason: string): void {
@@ -169,6 +180,10 @@ export class Sockets {
 
   close(): void {
     this.#nsp.off('connection', this.#onConnection);
-    for (const session of this.#sessions.values()) this.#end(session);
+    for (const session of this.#sessions.values()) {
+      // They stay in their rooms, which connection state recovery takes along to the next server.
+      earlier.set(session.socket, session.communities);
+      this.#end(session);
+    }
   }
 }
