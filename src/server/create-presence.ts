@@ -11,6 +11,7 @@ import { checkId } from './limits.js';
 import { Medium } from './medium.js';
 import { Metrics } from './metrics.js';
 import { resolveOptions, type PresenceLogger, type PresenceOptions } from './options.js';
+import { namespaceOf, release, take } from './namespace.js';
 import type { Presence, PresenceEvents } from './presence.js';
 import { ClusterQuestions } from './questions/cluster-questions.js';
 import { LocalReads } from './questions/local-reads.js';
@@ -25,9 +26,12 @@ import { nameOf, Watches } from './watching/watches.js';
 const SILENT: PresenceLogger = { info: () => {}, warn: () => {}, error: () => {} };
 
 /**
- * Adds presence to a Socket.IO server or namespace. Set the server's adapter first.
+ * Adds presence to a Socket.IO server or namespace, which has one at a time. Set the server's adapter
+ * first. Namespaces that are made by a pattern each have their own:
+ * `io.on('new_namespace', (nsp) => createPresence(nsp, options))`.
  *
- * @throws PresenceError with code INVALID_OPTION when an option is not what it should be.
+ * @throws PresenceError with code INVALID_OPTION when an option is not what it should be, or the
+ * namespace has presence already.
  */
 export function createPresence<S extends Socket = Socket>(
   io: Server | Namespace,
@@ -36,7 +40,7 @@ export function createPresence<S extends Socket = Socket>(
   const resolved = resolveOptions(options as unknown as PresenceOptions<never>);
   const { limits, strategy } = resolved;
   const logger = options.logger ?? SILENT;
-  const nsp: Namespace = 'sockets' in io && 'of' in io ? io.of('/') : (io as Namespace);
+  const nsp = namespaceOf(io);
   const nodeId = randomBytes(9).toString('base64url');
   const medium = new Medium(nsp, { nodeId, strategy, limits, logger, options });
   const { transport } = medium;
@@ -152,6 +156,7 @@ export function createPresence<S extends Socket = Socket>(
 
   const close = (): Promise<void> => {
     closed ??= (async () => {
+      release(nsp);
       const seen = keepLastSeen();
       sockets.close();
       watches.close();
@@ -220,6 +225,7 @@ export function createPresence<S extends Socket = Socket>(
       logger.warn({ event: 'store-failed', reason }, 'a command to Redis failed; see degraded');
     },
   });
+  take(nsp);
   driver.start(store);
   medium.answerOverAdapter((communityId) => node.localUsers(communityId));
 

@@ -4,6 +4,7 @@ import { Redis } from 'ioredis';
 import type { ServerOptions, Socket } from 'socket.io';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
+  createPresence,
   dualWrite,
   onDemand,
   redisOnly,
@@ -212,7 +213,8 @@ describe.runIf(hasRedis)('what an application does to its server', () => {
     });
 
     it('even when it is recovered at once, and nobody any more', async () => {
-      const one = await application({ adapter: undefined, connectionStateRecovery: {} });
+      const one = await Application.start({ connectionStateRecovery: {} });
+      applications.push(one);
       one.io.on('connection', (socket) => {
         socket.on('disconnecting', () => void socket.removeAllListeners());
         socket.emit('greeting');
@@ -292,6 +294,79 @@ describe.runIf(hasRedis)('what an application does to its server', () => {
       for (const id of ['c', 'later']) await ada.sees(id, ['ada', 'bob']);
       expect(await bob.send('presenceUpdate', { status: 'busy' })).toMatchObject({ ok: true });
       await waitFor(() => ada.model.user('later', 'bob')?.status === 'busy', 'an event');
+      expect(bob.model.count('userOffline', 'ada')).toBe(0);
+      expect(violations()).toEqual([]);
+    });
+  });
+
+  describe('namespaces that are made by a pattern', () => {
+    it.each(['pattern', 'function'])('are not given presence all at once: %s', async (kind) => {
+      const { io, ...one } = await application();
+      const parent =
+        kind === 'pattern'
+          ? io.of(/^\/room-\d+$/)
+          : io.of((_name, _auth, next) => void next(null, true));
+      expect(() => createPresence(parent, { identify: () => null })).toThrow(
+        expect.objectContaining({
+          code: 'INVALID_OPTION',
+          message: expect.stringContaining("io.on('new_namespace', (nsp) => createPresence(nsp"),
+        }),
+      );
+      // As the error says.
+      io.on('new_namespace', (nsp) => void applications[0]?.present({}, nsp));
+      const ada = await join(`${one.url}/room-1`, 'ada');
+      const bob = await join(`${one.url}/room-2`, 'bob');
+      const eve = await join(`${one.url}/room-2`, 'eve');
+      await bob.sees('c', ['bob', 'eve']);
+      expect(eve.model.present('c')).toEqual(['bob', 'eve']);
+      expect(ada.model.present('c')).toEqual(['ada']);
+      expect(violations()).toEqual([]);
+    });
+  });
+
+  describe('a second presence in one namespace', () => {
+    const wrong = expect.objectContaining({
+      code: 'INVALID_OPTION',
+      message: expect.stringMatching(/the namespace .* has presence already.*close\(\) it first/),
+    });
+
+    it('is refused while the first is not closed', async () => {
+      const { io, url, ...one } = await application();
+      const options: PresenceOptions = {
+        identify: (socket) => socket.handshake.auth as { userId: string },
+      };
+      const [app] = applications as [Application];
+      // What is refused for its options takes nothing.
+      expect(() => createPresence(io, { ...options, lingerMs: -1 })).toThrow(/lingerMs/);
+      const first = app.present();
+      expect(() => createPresence(io, options)).toThrow(wrong);
+      expect(() => createPresence(io.of('/'), options)).toThrow(wrong);
+      const elsewhere = app.present({}, io.of('/x'));
+      expect(() => createPresence(io.of('/x'), options)).toThrow(wrong);
+      const ada = await join(url, 'ada');
+      // Both in one turn.
+      const closing = elsewhere.close();
+      app.present({}, io.of('/x'));
+      await closing;
+      await first.close();
+      const again = app.present();
+      await again.ready();
+      const bob = await join(url, 'bob');
+      for (const client of [ada, bob]) await client.sees('c', ['ada', 'bob']);
+      expect(one.presences).toHaveLength(4);
+      expect(violations()).toEqual([]);
+    });
+
+    it('is there at once where it is added as the first begins to close', async () => {
+      const { one, two, first, cluster } = await pair('replicated', { lingerMs: 5000 });
+      const ada = await join(one.url, 'ada');
+      const bob = await join(two.url, 'bob');
+      await ada.sees('c', ['ada', 'bob']);
+      const closing = first.close();
+      one.present(node('replicated', cluster, { lingerMs: 5000 }));
+      await closing;
+      await waitFor(() => ada.model.count('globalPresenceSync') > 1, 'another list');
+      for (const client of [ada, bob]) await client.sees('c', ['ada', 'bob']);
       expect(bob.model.count('userOffline', 'ada')).toBe(0);
       expect(violations()).toEqual([]);
     });

@@ -1,0 +1,42 @@
+import type { Namespace, Server } from 'socket.io';
+import { PresenceError } from './errors.js';
+
+/**
+ * Which namespaces may have presence. What is not in Socket.IO's public types is looked for first.
+ */
+
+/** Those that have presence now. */
+const taken = new WeakSet<Namespace>();
+
+/**
+ * The namespace that is meant.
+ *
+ * @throws PresenceError with code INVALID_OPTION when it cannot have presence, or has it already.
+ */
+export function namespaceOf(io: Server | Namespace): Namespace {
+  const nsp: Namespace = 'sockets' in io && 'of' in io ? io.of('/') : (io as Namespace);
+  if ('createChild' in nsp) {
+    throw new PresenceError(
+      'INVALID_OPTION',
+      'io.of(a pattern or a function) has no sockets of its own: give each of its namespaces presence, ' +
+        "by io.on('new_namespace', (nsp) => createPresence(nsp, …))",
+    );
+  }
+  if (taken.has(nsp)) {
+    throw new PresenceError(
+      'INVALID_OPTION',
+      `the namespace ${nsp.name} has presence already, which would tell its clients everything twice: use it, or close() it first`,
+    );
+  }
+  return nsp;
+}
+
+/** It has presence from now on. */
+export function take(nsp: Namespace): void {
+  taken.add(nsp);
+}
+
+/** It may have another presence from now on. */
+export function release(nsp: Namespace): void {
+  taken.delete(nsp);
+}
