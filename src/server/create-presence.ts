@@ -10,8 +10,8 @@ import { createDashboard } from './http/dashboard.js';
 import { checkId } from './limits.js';
 import { Medium } from './medium.js';
 import { Metrics } from './metrics.js';
+import { isServed, namespaceOf, release, take } from './namespace.js';
 import { resolveOptions, type PresenceLogger, type PresenceOptions } from './options.js';
-import { namespaceOf, release, take } from './namespace.js';
 import type { Presence, PresenceEvents } from './presence.js';
 import { ClusterQuestions } from './questions/cluster-questions.js';
 import { LocalReads } from './questions/local-reads.js';
@@ -197,6 +197,8 @@ export function createPresence<S extends Socket = Socket>(
     logger,
     adapter: () => nsp.adapter,
     onAdapterReplaced: () => sockets.startOver(),
+    isServed: () => isServed(nsp),
+    onUnserved: () => void close(),
     sweepSockets: () => sockets.sweep(() => metrics.slowSockets.inc()),
     sweep: () => {
       fanOut.sweep();

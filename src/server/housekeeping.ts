@@ -5,7 +5,7 @@ import type { PresenceLogger } from './options.js';
 
 /**
  * What nothing tells of and therefore is looked at again and again: whether sockets keep up, whether the
- * event loop does, whether the adapter was replaced.
+ * event loop does, whether the adapter was replaced, whether the server still has the namespace.
  */
 
 export interface HousekeepingHost {
@@ -15,6 +15,9 @@ export interface HousekeepingHost {
   /** The adapter that the application has now: `io.adapter(fn)` replaces it. */
   readonly adapter: () => unknown;
   readonly onAdapterReplaced: () => void;
+  readonly isServed: () => boolean;
+  /** Ends the housekeeping, too. */
+  readonly onUnserved: () => void;
   readonly sweepSockets: () => void;
   /** Lets go of what is not needed any more, and keeps up what is. */
   readonly sweep: () => void;
@@ -54,7 +57,12 @@ export class Housekeeping {
   }
 
   #keepHouse(): void {
-    const { driver, sweep } = this.#host;
+    const { driver, logger, isServed, onUnserved, sweep } = this.#host;
+    if (!isServed()) {
+      logger.info({ event: 'namespace-gone' }, 'the server removed the namespace: no presence');
+      onUnserved();
+      return;
+    }
     const p99 = this.#lag.percentile(99) / 1e6;
     this.#lagSeconds = Number.isFinite(p99) ? p99 / 1000 : 0;
     this.#lag.reset();

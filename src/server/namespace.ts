@@ -40,3 +40,12 @@ export function take(nsp: Namespace): void {
 export function release(nsp: Namespace): void {
   taken.delete(nsp);
 }
+
+/**
+ * The server has the namespace, or did and left sockets in it. Socket.IO removes empty ones that were
+ * made by a pattern, and tells nobody.
+ */
+export function isServed(nsp: Namespace): boolean {
+  const { _nsps: served } = nsp.server as { readonly _nsps?: ReadonlyMap<string, unknown> };
+  return served === undefined || served.get(nsp.name) === nsp || nsp.sockets.size > 0;
+}

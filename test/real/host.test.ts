@@ -26,7 +26,7 @@ import { waitFor } from '../support/wait.js';
 const applications: Application[] = [];
 const clients: TestClient[] = [];
 const opened: Redis[] = [];
-const logged: { event?: string }[] = [];
+const logged: { event?: string; reason?: string }[] = [];
 let redis: TestRedis;
 let clusters = 0;
 
@@ -368,6 +368,37 @@ describe.runIf(hasRedis)('what an application does to its server', () => {
       await waitFor(() => ada.model.count('globalPresenceSync') > 1, 'another list');
       for (const client of [ada, bob]) await client.sees('c', ['ada', 'bob']);
       expect(bob.model.count('userOffline', 'ada')).toBe(0);
+      expect(violations()).toEqual([]);
+    });
+  });
+
+  describe('an empty namespace that Socket.IO removes takes its presence along', () => {
+    it.each(NAMES)('and another of its name begins anew: %s', async (name) => {
+      const cluster = `host-${++clusters}`;
+      const servers = [0, 1].map(async () => {
+        const server = await application({ cleanupEmptyChildNamespaces: true });
+        server.io.of(/^\/room-\d+$/);
+        server.io.on('new_namespace', (nsp) => void server.present(node(name, cluster), nsp));
+        return server;
+      });
+      const [one, two] = (await Promise.all(servers)) as [Application, Application];
+      const ada = await join(`${one.url}/room-1`, 'ada');
+      for (let round = 1; round <= 2; round++) {
+        const bob = await join(`${two.url}/room-1`, 'bob');
+        for (const client of [ada, bob]) await client.sees('c', ['ada', 'bob']);
+        await waitFor(() => bob.model.infos.get('c')?.complete, 'a complete list');
+        bob.close();
+        await ada.sees('c', ['ada']);
+      }
+      await waitFor(() => two.presences.every((each) => !each.isReady()), 'the end of both');
+      const left = (): (string | undefined)[] =>
+        one.presences[0]?.nodes().map(({ state }) => state) ?? [];
+      await waitFor(() => left().every((state) => state === 'self' || state === 'down'), 'it');
+      expect(one.presences[0]?.isReady()).toBe(true);
+      expect(two.presences).toHaveLength(2);
+      expect(logged.filter(({ event }) => event === 'namespace-gone')).toHaveLength(2);
+      const downs = logged.filter(({ event }) => event === 'node-down');
+      expect(new Set(downs.map(({ reason }) => reason))).toEqual(new Set(['left']));
       expect(violations()).toEqual([]);
     });
   });
