@@ -18,6 +18,7 @@ type Announced = Extract<
 export class Announcements {
   readonly #events: EventEmitter<PresenceEvents>;
   readonly #logger: PresenceLogger;
+  #hasToldOfOutgoing = false;
 
   constructor(events: EventEmitter<PresenceEvents>, logger: PresenceLogger) {
     this.#events = events;
@@ -34,6 +35,13 @@ export class Announcements {
 
   evicted(target: EvictionTarget, reason: string): void {
     this.#logger.info({ event: 'evicted', ...target, reason }, 'an operator ended a user here');
+  }
+
+  /** Said once: it is heard for each socket and each event. */
+  outgoingListenerFailed(error: unknown): void {
+    if (this.#hasToldOfOutgoing) return;
+    this.#hasToldOfOutgoing = true;
+    this.#logListener('onAnyOutgoing', error);
   }
 
   announce(effect: Announced): void {
@@ -88,10 +96,14 @@ export class Announcements {
     try {
       (this.#events as EventEmitter).emit(event, ...args);
     } catch (error) {
-      this.#logger.error(
-        { event: 'listener-failed', of: event, error: String(error) },
-        'a listener of the application threw',
-      );
+      this.#logListener(event, error);
     }
+  }
+
+  #logListener(of: string, error: unknown): void {
+    this.#logger.error(
+      { event: 'listener-failed', of, error: String(error) },
+      'a listener of the application threw',
+    );
   }
 }

@@ -136,6 +136,7 @@ export function createPresence<S extends Socket = Socket>(
       metrics.lists.inc(count);
       if (!complete) metrics.incompleteLists.inc(count);
     },
+    onListenerFailed: (error) => announcements.outgoingListenerFailed(error),
     watchers: (communityId) => watches.socketsOf(communityId),
   });
   const watches = new Watches({

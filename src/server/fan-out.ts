@@ -35,9 +35,13 @@ interface RawClient {
   readonly writeToEngine?: (packets: readonly string[], options: object) => void;
 }
 
+type Listener = ReturnType<Socket['listenersAnyOutgoing']>[number];
+
 export interface FanOutHost {
   readonly onListEncoded: (ms: number, bytes: number) => void;
   readonly onList: (sockets: number, complete: boolean) => void;
+  /** A listener of `onAnyOutgoing` threw. */
+  readonly onListenerFailed: (error: unknown) => void;
   /** Sockets of a community that get diffs instead of lists and events. */
   readonly watchers: (communityId: string) => ReadonlyMap<string, unknown> | undefined;
 }
@@ -159,8 +163,20 @@ export class FanOut {
       wsPreEncodedFrame: frame,
     };
     for (const socket of sockets) {
-      for (const listener of socket.listenersAnyOutgoing()) listener.call(socket, event, ...args());
+      const listeners = socket.listenersAnyOutgoing();
+      if (listeners.length > 0) this.#tell(socket, listeners, [event, ...args()]);
       (socket.client as unknown as Required<RawClient>).writeToEngine([packet], options);
+    }
+  }
+
+  /** Tells the application's own listeners. None of them can keep the event from anybody. */
+  #tell(socket: Socket, listeners: readonly Listener[], data: unknown[]): void {
+    for (const listener of listeners) {
+      try {
+        listener.apply(socket, data);
+      } catch (error) {
+        this.#host.onListenerFailed(error);
+      }
     }
   }
 

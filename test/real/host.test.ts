@@ -402,4 +402,28 @@ describe.runIf(hasRedis)('what an application does to its server', () => {
       expect(violations()).toEqual([]);
     });
   });
+
+  describe('a listener of onAnyOutgoing that throws', () => {
+    it.each(NAMES)('costs no socket an event, and is told once: %s', async (name) => {
+      const one = await application();
+      const heard: unknown[] = [];
+      one.io.on('connection', (socket) => {
+        if (socket.handshake.auth['userId'] !== 'ada') return;
+        socket.onAnyOutgoing((event) => {
+          if (event !== 'globalPresenceSync') throw new Error('of the application');
+        });
+        socket.onAnyOutgoing((event) => void heard.push(event));
+      });
+      const presence = one.present(node(name, `host-${++clusters}`));
+      await presence.ready();
+      const ada = await join(one.url, 'ada');
+      const bob = await join(one.url, 'bob');
+      const eve = await join(one.url, 'eve');
+      for (const client of [ada, bob, eve]) await client.sees('c', ['ada', 'bob', 'eve']);
+      expect(heard).toEqual(['globalPresenceSync', 'userOnline', 'userOnline']);
+      expect(logged.filter(({ event }) => event === 'failure')).toEqual([]);
+      expect(logged.filter(({ event }) => event === 'listener-failed')).toHaveLength(1);
+      expect(violations()).toEqual([]);
+    });
+  });
 });
