@@ -198,6 +198,10 @@ export function createPresence<S extends Socket = Socket>(
     logger,
     adapter: () => nsp.adapter,
     onAdapterReplaced: () => sockets.startOver(),
+    onAdapterClosing: () => {
+      // Else the last socket of a namespace that is removed is about to go, and then is told of first.
+      if (!sockets.hasConnected) void close();
+    },
     isServed: () => isServed(nsp),
     onUnserved: () => void close(),
     sweepSockets: () => sockets.sweep(() => metrics.slowSockets.inc()),

@@ -1,6 +1,8 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { Namespace } from 'socket.io';
 import type { Transport } from '../transport/index.js';
 import type { Driver } from './driver.js';
+import { beforeClose } from './namespace.js';
 import type { PresenceLogger } from './options.js';
 
 /**
@@ -8,13 +10,17 @@ import type { PresenceLogger } from './options.js';
  * event loop does, whether the adapter was replaced, whether the server still has the namespace.
  */
 
+type Adapter = Namespace['adapter'];
+
 export interface HousekeepingHost {
   readonly driver: Driver;
   readonly transport: Transport;
   readonly logger: PresenceLogger;
   /** The adapter that the application has now: `io.adapter(fn)` replaces it. */
-  readonly adapter: () => unknown;
+  readonly adapter: () => Adapter;
   readonly onAdapterReplaced: () => void;
+  /** The adapter is about to be closed. */
+  readonly onAdapterClosing: () => void;
   readonly isServed: () => boolean;
   /** Ends the housekeeping, too. */
   readonly onUnserved: () => void;
@@ -33,13 +39,15 @@ export class Housekeeping {
   readonly #lag = monitorEventLoopDelay({ resolution: 20 });
   readonly #sweeper: NodeJS.Timeout;
   readonly #housekeeper: NodeJS.Timeout;
-  #adapter: unknown;
+  #adapter: Adapter;
+  #offClose: () => void;
   #isSolo: boolean;
   #lagSeconds = 0;
 
   constructor(host: HousekeepingHost) {
     this.#host = host;
     this.#adapter = host.adapter();
+    this.#offClose = beforeClose(this.#adapter, host.onAdapterClosing);
     this.#isSolo = host.transport.isSolo;
     this.#lag.enable();
     this.#sweeper = setInterval(host.sweepSockets, SWEEP_MS).unref();
@@ -72,9 +80,11 @@ export class Housekeeping {
   }
 
   #watchAdapter(): void {
-    const { driver, transport, logger, adapter, onAdapterReplaced } = this.#host;
+    const { driver, transport, logger, adapter, onAdapterReplaced, onAdapterClosing } = this.#host;
     const current = adapter();
     if (current === this.#adapter) return;
+    this.#offClose();
+    this.#offClose = beforeClose(current, onAdapterClosing);
     this.#adapter = current;
     logger.info({ event: 'medium-changed', kind: transport.kind }, 'the adapter was replaced');
     if (this.#isSolo && !transport.isSolo) {
@@ -88,5 +98,6 @@ export class Housekeeping {
     clearInterval(this.#sweeper);
     clearInterval(this.#housekeeper);
     this.#lag.disable();
+    this.#offClose();
   }
 }

@@ -49,3 +49,19 @@ export function isServed(nsp: Namespace): boolean {
   const { _nsps: served } = nsp.server as { readonly _nsps?: ReadonlyMap<string, unknown> };
   return served === undefined || served.get(nsp.name) === nsp || nsp.sockets.size > 0;
 }
+
+/**
+ * Calls back just before the adapter is closed. Socket.IO does that when the server closes, and tells
+ * nobody where there is no socket. Gives what ends it.
+ */
+export function beforeClose(adapter: Namespace['adapter'], onClose: () => void): () => void {
+  const { close } = adapter;
+  const told = (): Promise<void> | void => {
+    onClose();
+    return close.call(adapter);
+  };
+  adapter.close = told;
+  return () => {
+    if (adapter.close === told) adapter.close = close;
+  };
+}

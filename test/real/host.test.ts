@@ -1,7 +1,9 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { createAdapter } from '@socket.io/redis-adapter';
 import { createAdapter as createStreamsAdapter } from '@socket.io/redis-streams-adapter';
 import { Redis } from 'ioredis';
-import type { ServerOptions, Socket } from 'socket.io';
+import { Server, type ServerOptions, type Socket } from 'socket.io';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   createPresence,
@@ -424,6 +426,71 @@ describe.runIf(hasRedis)('what an application does to its server', () => {
       expect(logged.filter(({ event }) => event === 'failure')).toEqual([]);
       expect(logged.filter(({ event }) => event === 'listener-failed')).toHaveLength(1);
       expect(violations()).toEqual([]);
+    });
+  });
+
+  describe('a server that is closed takes its presence along', () => {
+    for (const [how, isServing] of [
+      ['with a socket', true],
+      ['without a socket', false],
+    ] as const) {
+      it.each(NAMES)(`${how}: %s`, async (name) => {
+        const { one, two, first, cluster } = await pair(name);
+        if (isServing) await join(one.url, 'ada');
+        const bob = await join(two.url, 'bob');
+        await one.io.close();
+        expect(first.isReady()).toBe(false);
+        await bob.sees('c', ['bob']);
+        const downs = (): (string | undefined)[] =>
+          logged.filter(({ event }) => event === 'node-down').map(({ reason }) => reason);
+        await waitFor(() => downs().length > 0, 'the other node to know');
+        expect(downs()).toEqual(['left']);
+        // Nobody waits for it.
+        const three = await application();
+        await three.present(node(name, cluster)).ready();
+        const cleo = await join(three.url, 'cleo');
+        expect(cleo.model.infos.get('c')?.complete).toBe(true);
+        for (const client of [bob, cleo]) await client.sees('c', ['bob', 'cleo']);
+        expect(violations()).toEqual([]);
+      });
+    }
+
+    it('in each namespace and over another adapter, and not before it serves', async () => {
+      const io = new Server();
+      const http = createServer();
+      const presences = [io, io.of('/x')].map((at) =>
+        createPresence(at, {
+          identify: (socket) => socket.handshake.auth as { userId: string },
+          lingerMs: 100,
+          authorize: () => true,
+          logger: { info: note, warn: note, error: note },
+        }),
+      );
+      const before = io.of('/x').adapter;
+      // That is looked at where a closed server would be noticed, too.
+      io.adapter(createAdapter(connect(), connect()));
+      const changed = (): number => logged.filter(({ event }) => event === 'medium-changed').length;
+      await waitFor(() => changed() === 2, 'the adapter to be found');
+      // The one of before is nothing to it any more.
+      before.close();
+      io.attach(http);
+      await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+      await Promise.all(presences.map((each) => each.ready()));
+      const { port } = http.address() as AddressInfo;
+      const ada = await join(`http://127.0.0.1:${port}/x`, 'ada');
+      ada.close();
+      await waitFor(() => presences[1]?.isOnline('ada') === false, 'her end');
+      expect(presences.map((each) => each.isReady())).toEqual([true, true]);
+      await io.close();
+      expect(presences.map((each) => each.isReady())).toEqual([false, false]);
+      expect(violations()).toEqual([]);
+    });
+
+    it('and gives the adapter back as it was when presence is closed', async () => {
+      const { io } = await application();
+      const { close } = io.of('/').adapter;
+      await applications[0]?.present().close();
+      expect(io.of('/').adapter.close).toBe(close);
     });
   });
 });

@@ -51,6 +51,12 @@ export class Sockets {
     return slow;
   }
 
+  /** A socket is here, or has not told of its end yet. */
+  get hasConnected(): boolean {
+    for (const { socket } of this.#sessions.values()) if (socket.connected) return true;
+    return false;
+  }
+
   #attach(socket: Socket): void {
     // A handler that came first may have ended it: its `disconnect` has been told already.
     if (!socket.connected) return;
