@@ -17,7 +17,7 @@ export interface ChannelLink {
   ) => void;
   /** Resolves when the server has it. What waits for that has no time-out: bound it. */
   readonly publish: (channel: string, frame: string | Buffer) => Promise<unknown>;
-  /** Resolves when the subscription stands. */
+  /** Resolves when the subscription stands. Again after a connection was lost: it may have been on that one. */
   readonly subscribe: (channel: string) => Promise<unknown>;
   readonly unsubscribe: (channel: string) => Promise<unknown>;
   /**
@@ -263,6 +263,8 @@ function ioRedisLink(client: IoRedis): ChannelLink {
   refusePrefix(isSharded, keyPrefix ?? redisOptions?.keyPrefix);
   let subscriber: IoRedis | undefined;
   let unfollow: (() => void) | undefined;
+  /** A Cluster client takes note of a channel each time: it would subscribe to it so many times in the end. */
+  const noted = new Set<string>();
   const end = (each: IoRedis): void => {
     each.on('error', () => {});
     each.disconnect();
@@ -286,10 +288,17 @@ function ioRedisLink(client: IoRedis): ChannelLink {
     },
     publish: async (channel, frame) =>
       isSharded ? client.spublish(channel, frame) : client.publish(channel, frame),
-    subscribe: async (channel) =>
-      isSharded ? subscriber?.ssubscribe(channel) : subscriber?.subscribe(channel),
-    unsubscribe: async (channel) =>
-      isSharded ? subscriber?.sunsubscribe(channel) : subscriber?.unsubscribe(channel),
+    subscribe: async (channel) => {
+      if (!isSharded) return subscriber?.subscribe(channel);
+      if (noted.has(channel)) await subscriber?.sunsubscribe(channel);
+      noted.add(channel);
+      return subscriber?.ssubscribe(channel);
+    },
+    unsubscribe: async (channel) => {
+      if (!isSharded) return subscriber?.unsubscribe(channel);
+      noted.delete(channel);
+      return subscriber?.sunsubscribe(channel);
+    },
     openWatch: async (turn) => {
       const masters = client.nodes?.('master');
       const master = masters === undefined ? client : inTurn(masters, turn);

@@ -57,8 +57,11 @@ interface NodeRedis extends Emitter {
   unsubscribe(channel: string): Promise<unknown>;
 }
 
-/** ioredis options of a connection of ours, however the application's own is set up. */
-export const OWN_CONNECTION = { lazyConnect: false, autoResubscribe: true };
+/**
+ * ioredis options of a connection of ours, however the application's own is set up. Nobody catches it
+ * where a subscription is refused that ioredis makes anew by itself: who subscribed does it.
+ */
+export const OWN_CONNECTION = { lazyConnect: false, autoResubscribe: false };
 
 interface EvalOptions {
   keys: string[];

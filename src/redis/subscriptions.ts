@@ -5,7 +5,8 @@ const AGAIN_MS = 1000;
 
 interface Channel {
   wanted: boolean;
-  stands: boolean;
+  /** Undefined where a connection was lost since: the client may have subscribed anew, or have failed to. */
+  stands: boolean | undefined;
   /** A command for it is on its way. One at a time: clients mix up those that overlap. */
   isBusy: boolean;
   again: NodeJS.Timeout | undefined;
@@ -37,13 +38,26 @@ export class Subscriptions {
     this.#align(name, channel);
   }
 
+  /** Everything that is wanted has come to be heard, if perhaps not since a connection was lost. */
+  get begun(): boolean {
+    for (const { wanted, stands } of this.#channels.values()) {
+      if (wanted && stands === false) return false;
+    }
+    return true;
+  }
+
   /** Everything that is wanted is heard, as far as the client told. */
   get stand(): boolean {
     for (const { wanted, stands } of this.#channels.values()) if (wanted && !stands) return false;
     return true;
   }
 
-  /** The client is connected (again): what has failed is tried at once. */
+  /** A connection was lost, and each channel may have been heard over that one. */
+  lost(): void {
+    for (const channel of this.#channels.values()) if (channel.stands) channel.stands = undefined;
+  }
+
+  /** The client is connected (again): what is not as it is wanted is tried at once. */
   retry(): void {
     for (const [name, channel] of this.#channels) this.#align(name, channel);
   }

@@ -58,6 +58,8 @@ export class RedisTransport implements Transport {
   #isAway = false;
   #losses = 0;
   #isConfirming = false;
+  /** It is back, and what was missed has not been asked for yet. */
+  #isBehind = false;
   #returning: NodeJS.Timeout | undefined;
   #returnedAt = -Infinity;
   #fault = '';
@@ -70,7 +72,7 @@ export class RedisTransport implements Transport {
     this.#own = channels.node(host.nodeId);
     this.#ownStart = startOfFrame(startOfMessages(host.cluster ?? DEFAULT_CLUSTER, host.nodeId));
     const onFault = (reason: string): void => this.#report(reason);
-    this.#subscriptions = new Subscriptions(link, () => this.#release(false), onFault);
+    this.#subscriptions = new Subscriptions(link, () => this.#settled(), onFault);
     this.#watch = new DeathWatch({
       open: (turn) => link.openWatch(turn),
       own: this.#own,
@@ -101,7 +103,7 @@ export class RedisTransport implements Transport {
 
   /** What is for this node now comes in, as far as is known. */
   get #hears(): boolean {
-    return this.#link.canHear && !this.#isAway && this.#subscriptions.stand;
+    return this.#link.canHear && !this.#isAway && this.#subscriptions.begun;
   }
 
   #send(channel: string, frame: string | Buffer): boolean {
@@ -134,6 +136,12 @@ export class RedisTransport implements Transport {
     clearTimeout(this.#holding);
     this.#holding = undefined;
     for (const { channel, data } of this.#held.splice(0)) this.#send(channel, encodeFrame(data));
+  }
+
+  /** A channel has come to be heard, or has failed to. */
+  #settled(): void {
+    this.#release(false);
+    this.#catchUp();
   }
 
   #receive(channel: string, bytes: Buffer): void {
@@ -183,6 +191,7 @@ export class RedisTransport implements Transport {
 
   /** A connection has gone or come. */
   #changed(isLost: boolean): void {
+    if (isLost) this.#subscriptions.lost();
     if (isLost && this.#wasUp) {
       this.#isAway = true;
       this.#losses++;
@@ -226,8 +235,16 @@ export class RedisTransport implements Transport {
       return;
     }
     this.#isAway = false;
+    this.#isBehind = true;
     this.#doubt(false);
     this.#release(false);
+    this.#catchUp();
+  }
+
+  /** What is asked for before every channel is heard again would leave a gap behind it. */
+  #catchUp(): void {
+    if (!this.#isBehind || this.#isAway || !this.#subscriptions.stand) return;
+    this.#isBehind = false;
     this.#return();
   }
 

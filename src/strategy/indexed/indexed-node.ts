@@ -458,7 +458,8 @@ export class IndexedNode extends ToldNode {
       // What was on its way has come meanwhile, as a rule.
       if (!index.isLive || index.version >= index.announced) continue;
       this.stats.gaps++;
-      this.#read(index);
+      // Or the subscription is gone: a client may renew it by itself, and fail to without a word.
+      this.#watch(index);
     }
   }
 

@@ -322,6 +322,99 @@ describe.runIf(hasRedis)('over channels of Redis', () => {
     expect(a.warnings[0]).toMatch(/transport-failed.*pubsub/i);
   });
 
+  /** Takes from the user `app` of these servers the right to subscribe, or gives it back. */
+  async function allow(servers: readonly TestRedis[], sign: '+' | '-'): Promise<void> {
+    for (const server of servers) {
+      const user = ['app', 'on', '>secret', '~*', '&*', '+@all'];
+      await server.command('ACL', 'SETUSER', ...user, `${sign}subscribe`, `${sign}ssubscribe`);
+    }
+  }
+
+  const asApp = { username: 'app', password: 'secret' };
+  const RESTRICTED: Record<string, () => Promise<[unknown, readonly TestRedis[]]>> = {
+    'node-redis': async () => {
+      await allow([redis], '+');
+      return [await client(redis.url.replace('//', '//app:secret@')), [redis]];
+    },
+    ioredis: async () => {
+      await allow([redis], '+');
+      const made = new Redis(redis.url, asApp);
+      ends.push(() => made.disconnect());
+      return [made, [redis]];
+    },
+    'ioredis Cluster': async () => {
+      const cluster = await TestRedisCluster.start();
+      ends.push(() => cluster.stop());
+      await allow(cluster.masters, '+');
+      const made = new Cluster(cluster.addresses, { redisOptions: asApp });
+      made.on('error', () => {});
+      ends.push(() => made.disconnect());
+      return [made, cluster.masters];
+    },
+  };
+
+  it.each(Object.keys(RESTRICTED))(
+    'via %s, what must not be subscribed to after a reconnect is heard once it may, and nothing stays missed',
+    async (kind) => {
+      const rejections: unknown[] = [];
+      const onRejection = (reason: unknown): void => void rejections.push(reason);
+      process.on('unhandledRejection', onRejection);
+      ends.push(() => process.off('unhandledRejection', onRejection));
+      const [own, servers] = await RESTRICTED[kind]!();
+      // No heartbeat helps within the time of the test.
+      const slow = { heartbeatMs: 20_000, downAfterMs: 60_000 };
+      const [a, b] = [await node(slow, own), await node(slow, own)];
+      const alice = await enter(a, 'alice', C);
+      const bob = await enter(b, 'bob', C);
+      await alice.sees(C, ['alice', 'bob']);
+      const refused = await refusals(servers);
+      await allow(servers, '-');
+      for (const server of servers) await server.command('CLIENT', 'KILL', 'TYPE', 'pubsub');
+      await enter(a, 'carol', C);
+      await enter(b, 'dave', C);
+      const refusedNow = async (): Promise<boolean> => (await refusals(servers)) > refused;
+      await waitFor(refusedNow, 'a subscription to be refused');
+      await allow(servers, '+');
+      for (const each of [alice, bob]) await each.sees(C, ['alice', 'bob', 'carol', 'dave']);
+      await enter(a, 'erin', C);
+      await bob.sees(C, ['alice', 'bob', 'carol', 'dave', 'erin']);
+      for (const { presence } of [a, b]) await waitFor(() => !presence.isDegraded(), 'all well');
+      expect(rejections).toEqual([]);
+    },
+  );
+
+  it('what was missed is not asked for before every channel is heard again', async () => {
+    const admin = await client();
+    const allow = (...channels: string[]): Promise<unknown> =>
+      admin.sendCommand(['ACL', 'SETUSER', 'app', 'on', '>secret', '+@all', ...channels]);
+    await allow('resetchannels', '&*');
+    const own = new Redis(redis.url, asApp);
+    ends.push(() => own.disconnect());
+    const slow = { heartbeatMs: 60_000, downAfterMs: 180_000 };
+    const [a, b] = await Promise.all([node(slow), node(slow, own)]);
+    await enter(a, 'alice', C);
+    const bob = await enter(b, 'bob', C);
+    expect(bob.model.present(C)).toEqual(['alice', 'bob']);
+    // Ends the connection that hears more; what is for all and for this node is heard again at once.
+    await allow('resetchannels', '&rollcall:{rollcall}:*');
+    const isRefused = (): boolean => b.warnings.join().includes('transport-failed');
+    await waitFor(isRefused, 'the channel of the shard to be refused');
+    await pause(1500);
+    await enter(a, 'carol', C);
+    await allow('&*');
+    await bob.sees(C, ['alice', 'bob', 'carol']);
+  });
+
+  /** How many commands these servers have refused to their users. */
+  async function refusals(servers: readonly TestRedis[]): Promise<number> {
+    let count = 0;
+    for (const { url } of servers) {
+      const errors = await (await client(url)).info('errorstats');
+      count += Number(/errorstat_NOPERM:count=(\d+)/.exec(errors)?.[1] ?? 0);
+    }
+    return count;
+  }
+
   it('the client may be set up in any way', async () => {
     const lazy = new Redis(redis.url, {
       lazyConnect: true,

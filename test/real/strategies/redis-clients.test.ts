@@ -18,6 +18,8 @@ interface Given {
   readonly end: () => void;
 }
 
+const as = (user: string, url: string): string => url.replace('//', `//${user}`);
+
 const TIMINGS = { lingerMs: 500, heartbeatMs: 100, downAfterMs: 500 };
 
 describe.runIf(hasRedis)('a client of the application', () => {
@@ -33,15 +35,24 @@ describe.runIf(hasRedis)('a client of the application', () => {
   });
   afterAll(() => Promise.all([redis.stop(), cluster.stop()]));
 
-  const CLIENTS: Record<string, () => Promise<Given>> = {
-    'node-redis': async () => {
-      const client = createClient({ url: redis.url });
+  async function connected(url: string) {
+    const made = createClient({ url });
+    made.on('error', () => {});
+    await made.connect();
+    ends.push(() => made.destroy());
+    return made;
+  }
+
+  /** By kind, as a user of Redis: `name:password@`, or empty for the default one. */
+  const CLIENTS: Record<string, (user: string) => Promise<Given>> = {
+    'node-redis': async (user) => {
+      const client = createClient({ url: as(user, redis.url) });
       client.on('error', () => {});
       await client.connect();
       return { client, end: () => client.destroy() };
     },
-    ioredis: async () => {
-      const client = new Redis(redis.url);
+    ioredis: async (user) => {
+      const client = new Redis(as(user, redis.url));
       return { client, end: () => client.disconnect() };
     },
     'node-redis Cluster': async () => {
@@ -50,14 +61,16 @@ describe.runIf(hasRedis)('a client of the application', () => {
       await client.connect();
       return { client, end: () => client.destroy() };
     },
-    'ioredis Cluster': async () => {
-      const client = new Cluster(cluster.addresses);
+    'ioredis Cluster': async (user) => {
+      const [username = '', password = ''] = user.split(/[:@]/);
+      const redisOptions = user === '' ? {} : { username, password };
+      const client = new Cluster(cluster.addresses, { redisOptions });
       return { client, end: () => client.disconnect() };
     },
   };
 
-  async function client(kind: string): Promise<unknown> {
-    const given = await CLIENTS[kind]!();
+  async function client(kind: string, user = ''): Promise<unknown> {
+    const given = await CLIENTS[kind]!(user);
     ends.push(given.end);
     return given.client;
   }
@@ -195,6 +208,71 @@ describe.runIf(hasRedis)('a client of the application', () => {
     await waitFor(async () => (await a.presence.lastSeen('bob')) !== undefined, 'last seen');
     expect(a.presence.isDegraded()).toBe(false);
   });
+
+  it.each(['node-redis', 'ioredis', 'ioredis Cluster'])(
+    'of %s may reconnect while SUBSCRIBE is not allowed: all is heard again once it is',
+    async (kind) => {
+      const rejections: unknown[] = [];
+      const onRejection = (reason: unknown): void => void rejections.push(reason);
+      process.on('unhandledRejection', onRejection);
+      ends.push(() => process.off('unhandledRejection', onRejection));
+      const servers = kind.endsWith('Cluster') ? cluster.masters : [redis];
+      const allow = async (right: string): Promise<void> => {
+        const user = ['app', 'on', '>secret', '~*', '&*', '+@all', right];
+        for (const server of servers) await server.command('ACL', 'SETUSER', ...user);
+      };
+      await allow('+subscribe');
+      const own = await client(kind, 'app:secret@');
+      const [a, b] = [await node(dualWrite, own), await node(dualWrite, own)];
+      const communityId = `refused-${randomUUID()}`;
+      const alice = await join(a, 'alice', communityId);
+      const bob = await join(b, 'bob', communityId);
+      await alice.sees(communityId, ['alice', 'bob']);
+      const admins = await Promise.all(servers.map(({ url }) => connected(url)));
+      const sum = async (count: (admin: (typeof admins)[number]) => Promise<unknown>) =>
+        (await Promise.all(admins.map(count))).reduce((all: number, each) => all + Number(each), 0);
+      const refusals = (): Promise<number> =>
+        sum(async (admin) => /NOPERM:count=(\d+)/.exec(await admin.info('errorstats'))?.[1] ?? 0);
+      const hearers = (): Promise<number> => {
+        const channel = `rollcall:{${communityId}}:changes`;
+        return sum(async (admin) => (await admin.pubSubNumSub(channel))[channel]);
+      };
+      const before = await refusals();
+      await allow('-subscribe');
+      for (const server of servers) await server.command('CLIENT', 'KILL', 'TYPE', 'pubsub');
+      await join(a, 'carol', communityId);
+      await waitFor(async () => (await refusals()) > before, 'SUBSCRIBE to be refused');
+      await allow('+subscribe');
+      await join(b, 'dave', communityId);
+      const there = ['alice', 'bob', 'carol', 'dave'];
+      for (const each of [alice, bob]) await each.sees(communityId, there);
+      await waitFor(async () => (await hearers()) === 2, 'both to be subscribed');
+      for (const { presence } of [a, b]) await waitFor(() => !presence.isDegraded(), 'all well');
+      expect(rejections).toEqual([]);
+    },
+  );
+
+  it.each(['node-redis', 'ioredis'])(
+    'of %s whose subscriptions were cut for a moment has missed nothing, without a heartbeat',
+    async (kind) => {
+      const own = await client(kind);
+      const slow = { heartbeatMs: 20_000, downAfterMs: 60_000 };
+      const [a, b] = await Promise.all([
+        node(dualWrite, own, undefined, slow),
+        node(dualWrite, own, undefined, slow),
+      ]);
+      const communityId = `cut-${randomUUID()}`;
+      const alice = await join(a, 'alice', communityId);
+      const bob = await join(b, 'bob', communityId);
+      const there = ['alice', 'bob'];
+      for (let i = 0; i < 3; i++) {
+        await redis.command('CLIENT', 'KILL', 'TYPE', 'pubsub');
+        await Promise.all([join(a, `a${i}`, communityId), join(b, `b${i}`, communityId)]);
+        there.push(`a${i}`, `b${i}`);
+        for (const each of [alice, bob]) await each.sees(communityId, [...there].sort());
+      }
+    },
+  );
 
   it('that is none is refused at once', () => {
     expect(() => dualWrite({ redis: {} })).toThrow(/node-redis.*ioredis/);
