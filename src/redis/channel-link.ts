@@ -1,4 +1,11 @@
-import { kindOf, OWN_CONNECTION, type Emitter } from './link.js';
+import { listenTo, type Emitter } from './events.js';
+import { kindOf } from './link.js';
+import {
+  besideIoRedis,
+  besideNodeRedis,
+  destroyNodeRedis,
+  OwnConnection,
+} from './own-connection.js';
 
 /**
  * What the transport needs of a Redis client, over node-redis (4 and later) and ioredis (5 and later),
@@ -101,23 +108,6 @@ export function channelLinkTo(client: unknown): ChannelLink {
     : nodeRedisLink(client as NodeRedis);
 }
 
-/** Of one connection, and of those that a Cluster client keeps, which may go while the client stays ready. */
-const LOST = ['end', 'close', 'reconnecting', 'node-reconnecting', '-subscriber'];
-const OTHER = ['ready', 'error', 'node-ready', '+subscriber', 'subscribersReady'];
-
-type OnChange = (isLost: boolean) => void;
-
-function onEvery(clients: readonly Emitter[], onChange: OnChange): () => void {
-  const listeners = [
-    ...LOST.map((event) => [event, () => onChange(true)] as const),
-    ...OTHER.map((event) => [event, () => onChange(false)] as const),
-  ];
-  for (const client of clients) for (const [event, on] of listeners) client.on(event, on);
-  return () => {
-    for (const client of clients) for (const [event, on] of listeners) client.off(event, on);
-  };
-}
-
 function refusePrefix(isSharded: boolean, prefix: unknown): void {
   if (!isSharded || prefix === undefined || prefix === '') return;
   throw new TypeError(
@@ -142,13 +132,6 @@ function inTurn<T>(masters: readonly T[], turn: number): T {
 
 function ready(client: NodeRedis | undefined): boolean {
   return client?.isReady ?? client?.isOpen ?? false;
-}
-
-function end(client: NodeRedis): void {
-  client.on('error', () => {});
-  if (!client.isOpen) return;
-  // A Sentinel client takes a while to end.
-  Promise.resolve(client.destroy?.() ?? client.disconnect?.()).catch(() => {});
 }
 
 /** Which connection an answer came over, in the words of CLIENT INFO: its number, and both its ends. */
@@ -185,7 +168,7 @@ async function openSentinelWatch(client: NodeRedis): Promise<WatchConnection> {
       if (connection !== first) throw new Error('the connection to the master is another');
       return readCounts(counts, channels);
     },
-    close: () => end(watch),
+    close: () => destroyNodeRedis(watch),
   };
 }
 
@@ -194,8 +177,11 @@ function nodeRedisLink(client: NodeRedis): ChannelLink {
   /** Its commands go to one server: there is no need to look into each for where. */
   const isSingle = !isSharded && client.options?.socket !== undefined;
   refusePrefix(isSharded, client.options?.keyPrefix);
-  let subscriber: NodeRedis | undefined;
-  let unfollow: (() => void) | undefined;
+  const own = new OwnConnection(
+    () => besideNodeRedis(client),
+    () => ready(client),
+  );
+  let unlisten: (() => void) | undefined;
   let listener: BufferListener = () => {};
   // An AbortSignal for each command, as the client's time-out makes it, costs more than the command.
   const publisher = client.withCommandOptions?.({ timeout: undefined }) ?? client;
@@ -204,14 +190,12 @@ function nodeRedisLink(client: NodeRedis): ChannelLink {
       return ready(client);
     },
     get canHear() {
-      return ready(subscriber);
+      return ready(own.client);
     },
     start: (onMessage, onChange) => {
       listener = (frame, channel) => onMessage(channel.toString(), frame);
-      subscriber = client.duplicate();
-      unfollow = onEvery([client, subscriber], onChange);
-      const connected = (): void => onChange(false);
-      subscriber.connect().then(connected, connected);
+      own.start(onChange);
+      unlisten = listenTo(client, onChange);
     },
     publish: async (channel, frame) =>
       isSharded
@@ -221,10 +205,10 @@ function nodeRedisLink(client: NodeRedis): ChannelLink {
           : publisher.publish(channel, frame),
     subscribe: async (channel) =>
       isSharded
-        ? subscriber?.sSubscribe(channel, listener, true)
-        : subscriber?.subscribe(channel, listener, true),
+        ? own.client?.sSubscribe(channel, listener, true)
+        : own.client?.subscribe(channel, listener, true),
     unsubscribe: async (channel) =>
-      isSharded ? subscriber?.sUnsubscribe(channel) : subscriber?.unsubscribe(channel),
+      isSharded ? own.client?.sUnsubscribe(channel) : own.client?.unsubscribe(channel),
     openWatch: async (turn) => {
       if (client.getMasterNode !== undefined) return openSentinelWatch(client);
       let master = client;
@@ -236,7 +220,8 @@ function nodeRedisLink(client: NodeRedis): ChannelLink {
         disableOfflineQueue: true,
         // Who asks waits for the answer only so long.
         commandOptions: { timeout: undefined },
-        socket: { ...master.options.socket, reconnectStrategy: false },
+        // It is quiet while there is nobody to look for.
+        socket: { ...master.options.socket, reconnectStrategy: false, socketTimeout: undefined },
       });
       watch.on('error', () => {});
       await watch.connect();
@@ -247,12 +232,12 @@ function nodeRedisLink(client: NodeRedis): ChannelLink {
         },
         count: async (channels) =>
           readCounts(await watch.sendCommand([...command, ...channels]), channels),
-        close: () => end(watch),
+        close: () => destroyNodeRedis(watch),
       };
     },
     close: () => {
-      unfollow?.();
-      if (subscriber !== undefined) end(subscriber);
+      unlisten?.();
+      own.close();
     },
   };
 }
@@ -261,8 +246,16 @@ function ioRedisLink(client: IoRedis): ChannelLink {
   const isSharded = client.nodes !== undefined;
   const { keyPrefix, redisOptions } = client.options;
   refusePrefix(isSharded, keyPrefix ?? redisOptions?.keyPrefix);
-  let subscriber: IoRedis | undefined;
-  let unfollow: (() => void) | undefined;
+  let onFrame: (channel: Buffer, frame: Buffer) => void = () => {};
+  const own = new OwnConnection(
+    () => {
+      const opened = besideIoRedis(client, isSharded ? { shardedSubscribers: true } : {});
+      opened.client.on(isSharded ? 'smessageBuffer' : 'messageBuffer', onFrame);
+      return opened;
+    },
+    () => client.status === 'ready',
+  );
+  let unlisten: (() => void) | undefined;
   /** A Cluster client takes note of a channel each time: it would subscribe to it so many times in the end. */
   const noted = new Set<string>();
   const end = (each: IoRedis): void => {
@@ -274,30 +267,25 @@ function ioRedisLink(client: IoRedis): ChannelLink {
       return client.status === 'ready';
     },
     get canHear() {
-      return subscriber?.status === 'ready';
+      return own.client?.status === 'ready';
     },
     start: (onMessage, onChange) => {
-      subscriber = isSharded
-        ? client.duplicate([], { ...OWN_CONNECTION, shardedSubscribers: true })
-        : client.duplicate(OWN_CONNECTION);
-      subscriber.on(
-        isSharded ? 'smessageBuffer' : 'messageBuffer',
-        (channel: Buffer, frame: Buffer) => onMessage(channel.toString(), frame),
-      );
-      unfollow = onEvery([client, subscriber], onChange);
+      onFrame = (channel, frame) => onMessage(channel.toString(), frame);
+      own.start(onChange);
+      unlisten = listenTo(client, onChange);
     },
     publish: async (channel, frame) =>
       isSharded ? client.spublish(channel, frame) : client.publish(channel, frame),
     subscribe: async (channel) => {
-      if (!isSharded) return subscriber?.subscribe(channel);
-      if (noted.has(channel)) await subscriber?.sunsubscribe(channel);
+      if (!isSharded) return own.client?.subscribe(channel);
+      if (noted.has(channel)) await own.client?.sunsubscribe(channel);
       noted.add(channel);
-      return subscriber?.ssubscribe(channel);
+      return own.client?.ssubscribe(channel);
     },
     unsubscribe: async (channel) => {
-      if (!isSharded) return subscriber?.unsubscribe(channel);
+      if (!isSharded) return own.client?.unsubscribe(channel);
       noted.delete(channel);
-      return subscriber?.sunsubscribe(channel);
+      return own.client?.sunsubscribe(channel);
     },
     openWatch: async (turn) => {
       const masters = client.nodes?.('master');
@@ -326,8 +314,8 @@ function ioRedisLink(client: IoRedis): ChannelLink {
       };
     },
     close: () => {
-      unfollow?.();
-      if (subscriber !== undefined) end(subscriber);
+      unlisten?.();
+      own.close();
     },
   };
 }

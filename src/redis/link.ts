@@ -1,4 +1,6 @@
 import { inTime } from '../transport/in-time.js';
+import { listenTo, type Emitter, type OnChange } from './events.js';
+import { besideIoRedis, besideNodeRedis, OwnConnection } from './own-connection.js';
 import type { Script } from './scripts.js';
 
 /**
@@ -33,14 +35,6 @@ export function answered<T>(promise: Promise<T>, ms = ANSWER_MS): Promise<T> {
   return inTime(promise, ms, 'Redis');
 }
 
-type Listener = (...args: never[]) => void;
-
-/** What every client can do. */
-export interface Emitter {
-  on(event: string, listener: Listener): unknown;
-  off(event: string, listener: Listener): unknown;
-}
-
 /** node-redis: `createClient` or `createCluster`. */
 interface NodeRedis extends Emitter {
   readonly isOpen: boolean;
@@ -56,12 +50,6 @@ interface NodeRedis extends Emitter {
   subscribe(channel: string, listener: (text: string) => void): Promise<unknown>;
   unsubscribe(channel: string): Promise<unknown>;
 }
-
-/**
- * ioredis options of a connection of ours, however the application's own is set up. Nobody catches it
- * where a subscription is refused that ioredis makes anew by itself: who subscribed does it.
- */
-export const OWN_CONNECTION = { lazyConnect: false, autoResubscribe: false };
 
 interface EvalOptions {
   keys: string[];
@@ -99,11 +87,10 @@ export function kindOf(client: unknown): 'node-redis' | 'ioredis' {
   throw new TypeError('redis must be a client of node-redis (redis 4 or later) or of ioredis');
 }
 
-const CHANGES = ['ready', 'end', 'close', 'error', 'reconnecting'];
-
-/** Tells of every change of a condition that the clients' events may have brought about. */
+/** Tells of every change of a condition that the events of either client may have brought about. */
 function follow(
-  clients: readonly Emitter[],
+  client: Emitter,
+  own: OwnConnection<Emitter>,
   isReady: () => boolean,
   onState: (isReady: boolean) => void,
 ): () => void {
@@ -115,14 +102,12 @@ function follow(
     onState(is);
   };
   // A client sets its state around the event, so it is looked at afterwards too.
-  const onChange = (): void => {
+  const onChange: OnChange = () => {
     look();
     queueMicrotask(look);
   };
-  for (const client of clients) for (const event of CHANGES) client.on(event, onChange);
-  return () => {
-    for (const client of clients) for (const event of CHANGES) client.off(event, onChange);
-  };
+  own.start(onChange);
+  return listenTo(client, onChange);
 }
 
 async function withScript(
@@ -138,10 +123,13 @@ async function withScript(
 }
 
 function nodeRedisLink(client: NodeRedis): RedisLink {
-  let subscriber: NodeRedis | undefined;
   // A cluster client tells only whether it is open.
   const ready = (each: NodeRedis | undefined): boolean => each?.isReady ?? each?.isOpen ?? false;
-  const isReady = (): boolean => ready(client) && ready(subscriber);
+  const own = new OwnConnection(
+    () => besideNodeRedis(client),
+    () => ready(client),
+  );
+  const isReady = (): boolean => ready(client) && ready(own.client);
   let unfollow: (() => void) | undefined;
   return {
     get isReady() {
@@ -151,12 +139,7 @@ function nodeRedisLink(client: NodeRedis): RedisLink {
       return ready(client);
     },
     start: (onState) => {
-      subscriber = client.duplicate();
-      unfollow = follow([client, subscriber], isReady, onState);
-      subscriber.connect().then(
-        () => onState(isReady()),
-        () => onState(false),
-      );
+      unfollow = follow(client, own, isReady, onState);
     },
     run: (script, keys, args) => {
       const options = { keys: [...keys], arguments: [...args] };
@@ -168,40 +151,37 @@ function nodeRedisLink(client: NodeRedis): RedisLink {
     get: (key) => client.get(key),
     setFor: (key, value, ms) => client.set(key, value, { PX: ms }),
     subscribe: async (channel, listener) => {
-      await subscriber?.unsubscribe(channel);
-      return subscriber?.subscribe(channel, listener);
+      await own.client?.unsubscribe(channel);
+      return own.client?.subscribe(channel, listener);
     },
-    unsubscribe: async (channel) => subscriber?.unsubscribe(channel),
+    unsubscribe: async (channel) => own.client?.unsubscribe(channel),
     close: () => {
       unfollow?.();
-      subscriber?.on('error', () => {});
-      if (subscriber?.isOpen !== true) return;
-      if (subscriber.destroy !== undefined) subscriber.destroy();
-      else void subscriber.disconnect?.().catch(() => {});
+      own.close();
     },
   };
 }
 
 function ioRedisLink(client: IoRedis): RedisLink {
-  let subscriber: IoRedis | undefined;
   const listeners = new Map<string, (text: string) => void>();
-  const isReady = (): boolean => client.status === 'ready' && subscriber?.status === 'ready';
-  let unfollow: (() => void) | undefined;
   const onMessage = (channel: string, text: string): void => listeners.get(channel)?.(text);
+  const isUp = (): boolean => client.status === 'ready';
+  const own = new OwnConnection(() => {
+    const opened = besideIoRedis(client);
+    opened.client.on('message', onMessage);
+    return opened;
+  }, isUp);
+  const isReady = (): boolean => isUp() && own.client?.status === 'ready';
+  let unfollow: (() => void) | undefined;
   return {
     get isReady() {
       return isReady();
     },
     get isUp() {
-      return client.status === 'ready';
+      return isUp();
     },
     start: (onState) => {
-      subscriber =
-        client.nodes === undefined
-          ? client.duplicate(OWN_CONNECTION)
-          : client.duplicate([], OWN_CONNECTION);
-      subscriber.on('message', onMessage);
-      unfollow = follow([client, subscriber], isReady, onState);
+      unfollow = follow(client, own, isReady, onState);
     },
     run: (script, keys, args) =>
       withScript(
@@ -212,16 +192,15 @@ function ioRedisLink(client: IoRedis): RedisLink {
     setFor: (key, value, ms) => client.set(key, value, 'PX', ms),
     subscribe: async (channel, listener) => {
       listeners.set(channel, listener);
-      return subscriber?.subscribe(channel);
+      return own.client?.subscribe(channel);
     },
     unsubscribe: async (channel) => {
       listeners.delete(channel);
-      return subscriber?.unsubscribe(channel);
+      return own.client?.unsubscribe(channel);
     },
     close: () => {
       unfollow?.();
-      subscriber?.on('error', () => {});
-      subscriber?.disconnect();
+      own.close();
     },
   };
 }

@@ -1,16 +1,26 @@
 import { randomUUID } from 'node:crypto';
+import type { EventEmitter } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { Cluster, Redis } from 'ioredis';
 import { createClient, createCluster } from 'redis';
-import { dualWrite, lastSeenIn, redisOnly, type Presence } from 'rollcall';
+import {
+  dualWrite,
+  lastSeenIn,
+  redisOnly,
+  replicated,
+  type Presence,
+  type Strategy,
+} from 'rollcall';
 import { createPresenceReader } from 'rollcall/redis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { kindOf } from '../../../src/redis/link.js';
 import { Application } from '../../support/application.js';
 import { TestClient } from '../../support/client.js';
 import { hasRedis, TestRedis } from '../../support/redis.js';
 import { TestRedisCluster } from '../../support/redis-cluster.js';
+import { Relay } from '../../support/relay.js';
 import { TestSentinel } from '../../support/redis-sentinel.js';
-import { waitFor } from '../../support/wait.js';
+import { pause, waitFor } from '../../support/wait.js';
 
 /** A client for the application and what ends it. */
 interface Given {
@@ -77,7 +87,7 @@ describe.runIf(hasRedis)('a client of the application', () => {
 
   /** An application with presence; the index alone connects it with the others. */
   async function node(
-    strategy: typeof dualWrite,
+    strategy: (options: { readonly redis: unknown }) => Strategy,
     redisClient: unknown,
     cluster?: string,
     timings: Partial<typeof TIMINGS> = {},
@@ -273,6 +283,130 @@ describe.runIf(hasRedis)('a client of the application', () => {
       }
     },
   );
+
+  /** Strategies over a client of node-redis, by the two ways in which they use it. */
+  const OVER = { dualWrite, replicated } as const;
+
+  it.each(Object.keys(OVER) as (keyof typeof OVER)[])(
+    'with a socketTimeout carries %s through quiet times, and finds out when Redis hangs',
+    async (strategy) => {
+      const relay = await Relay.start(redis.port);
+      ends.push(() => relay.stop());
+      const quietMs = 600;
+      const own = createClient({ url: relay.url, socket: { socketTimeout: quietMs } });
+      own.on('error', () => {});
+      await own.connect();
+      ends.push(() => own.destroy());
+      // The application's own is in use.
+      const using = setInterval(() => void own.ping().catch(() => {}), quietMs / 6);
+      ends.push(() => clearInterval(using));
+      const patient = { heartbeatMs: 5000, downAfterMs: 20_000 };
+      const a = await node(OVER[strategy], own, undefined, patient);
+      await join(a, 'alice', 'quiet');
+      let degraded = Number(a.presence.isDegraded());
+      a.presence.on('degraded', (is) => void (degraded += Number(is)));
+      await pause(5 * quietMs);
+      expect({ degraded, isOpen: own.isOpen }).toEqual({ degraded: 0, isOpen: true });
+      const admin = await connected(redis.url);
+      const subscriber = async (): Promise<string | undefined> => {
+        const list = String(await admin.sendCommand(['CLIENT', 'LIST', 'TYPE', 'pubsub']));
+        return /^id=\d+/.exec(list)?.[0];
+      };
+      const was = await subscriber();
+      relay.hold('up', 'down');
+      await waitFor(async () => (await subscriber()) !== was, 'what hangs to be given up');
+      relay.heal();
+      await waitFor(async () => {
+        if (!own.isOpen) await own.connect();
+        return !a.presence.isDegraded() && (await subscriber()) !== undefined;
+      }, 'all well');
+    },
+  );
+
+  it.each(['node-redis', 'ioredis'])(
+    'of %s that does not reconnect: a connection of ours that was lost is made anew',
+    async (kind) => {
+      const made =
+        kind === 'ioredis'
+          ? new Redis(redis.url, { retryStrategy: () => null })
+          : createClient({ url: redis.url, socket: { reconnectStrategy: false } });
+      made.on('error', () => {});
+      if ('isOpen' in made) await made.connect();
+      ends.push(() => ('isOpen' in made ? made.destroy() : made.disconnect()));
+      for (const strategy of Object.values(OVER)) {
+        const [a, b] = [await node(strategy, made), await node(strategy, made)];
+        const communityId = `anew-${randomUUID()}`;
+        const alice = await join(a, 'alice', communityId);
+        await redis.command('CLIENT', 'KILL', 'TYPE', 'pubsub');
+        await waitFor(() => a.presence.isDegraded(), 'the loss to be noticed');
+        await join(b, 'bob', communityId);
+        await alice.sees(communityId, ['alice', 'bob']);
+        for (const { presence } of [a, b]) await waitFor(() => !presence.isDegraded(), 'all well');
+      }
+    },
+  );
+
+  it.each(Object.keys(CLIENTS))(
+    'of %s: a presence that is closed at once leaves no connection',
+    async (kind) => {
+      const own = await client(kind);
+      const servers = kind.endsWith('Cluster') ? cluster.masters : [redis];
+      const admins = await Promise.all(servers.map(({ url }) => connected(url)));
+      const connections = async (): Promise<number> => {
+        const lists = await Promise.all(
+          admins.map((admin) => admin.sendCommand(['CLIENT', 'LIST'])),
+        );
+        return lists.join('').trim().split('\n').length;
+      };
+      const round = async (): Promise<void> => {
+        for (const strategy of Object.values(OVER)) {
+          for (const turns of [0, 1, 2, 5]) {
+            const application = await Application.start();
+            const presence = application.present({ strategy: strategy({ redis: own }) });
+            for (let i = 0; i < turns; i++) await new Promise(setImmediate);
+            await presence.close();
+            await application.stop();
+          }
+        }
+        // What is about to connect does.
+        await pause(500);
+      };
+      // A Cluster client of the application's opens some of its own when they are needed.
+      await round();
+      const before = await connections();
+      await round();
+      await waitFor(async () => (await connections()) <= before, 'all to be closed');
+    },
+  );
+
+  it('may serve many namespaces: it gets no more listeners for that', async () => {
+    const [own, other] = [await client('node-redis'), await client('ioredis')];
+    const application = await Application.start();
+    ends.push(() => application.stop());
+    const count = (): number[] =>
+      [own, other].map((each) =>
+        ['ready', 'end', 'error', 'close'].reduce(
+          (all, event) => all + (each as EventEmitter).listenerCount(event),
+          0,
+        ),
+      );
+    const none = count();
+    const presences = (i: number): Presence[] =>
+      [own, other].flatMap((redis) =>
+        Object.entries(OVER).map(([name, strategy]) =>
+          application.present(
+            { strategy: strategy({ redis }) },
+            application.io.of(`/${name}-${kindOf(redis)}-${i}`),
+          ),
+        ),
+      );
+    const first = presences(0);
+    const one = count();
+    const more = [1, 2, 3, 4, 5, 6].flatMap(presences);
+    expect(count()).toEqual(one);
+    await Promise.all([...first, ...more].map((presence) => presence.close()));
+    expect(count()).toEqual(none);
+  });
 
   it('that is none is refused at once', () => {
     expect(() => dualWrite({ redis: {} })).toThrow(/node-redis.*ioredis/);
