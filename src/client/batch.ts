@@ -11,6 +11,22 @@ export interface Batch {
 /** A timer and not an animation frame: pages that are not shown have no frames, and would pile up. */
 const FRAME_MS = 16;
 
+/**
+ * Calls those who listen now. One that throws keeps nothing from the others, nor from who changed
+ * something: it is heard of as an uncaught error of its own.
+ */
+export function callAll(listeners: Iterable<() => void>): void {
+  for (const listener of new Set(listeners)) {
+    try {
+      listener();
+    } catch (error) {
+      setTimeout(() => {
+        throw error;
+      });
+    }
+  }
+}
+
 /** Collects changes for a frame, then runs them and calls `tell` once. */
 export function createBatch(tell: () => void): Batch {
   let waiting: (() => void)[] = [];
@@ -18,24 +34,21 @@ export function createBatch(tell: () => void): Batch {
   let isRunning = false;
   let isAsked: boolean;
 
+  const close = (): void => void (timer = clearTimeout(timer) as undefined);
   const flush = (): void => {
     isAsked = true;
     if (isRunning) return;
-    clearTimeout(timer);
-    timer = undefined;
+    close();
     isRunning = true;
-    try {
-      do {
-        const changes = waiting;
-        waiting = [];
-        for (const change of changes) change();
-        // What the changes asked for is told now; what listeners ask for needs another round.
-        isAsked = false;
-        tell();
-      } while (isAsked);
-    } finally {
-      isRunning = false;
-    }
+    do {
+      const changes = waiting;
+      waiting = [];
+      callAll(changes);
+      // What the changes asked for is told now; what listeners ask for needs another round.
+      isAsked = false;
+      tell();
+    } while (isAsked);
+    isRunning = false;
   };
   return {
     add: (change) => {
@@ -43,6 +56,6 @@ export function createBatch(tell: () => void): Batch {
       timer ??= setTimeout(flush, FRAME_MS);
     },
     flush,
-    close: () => clearTimeout(timer),
+    close,
   };
 }

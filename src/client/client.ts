@@ -1,4 +1,4 @@
-import { createBatch } from './batch.js';
+import { callAll, createBatch } from './batch.js';
 import { createCommunity, type Community, type ListInfo } from './community.js';
 import type { PresenceDevice } from './device.js';
 import { watchIdle } from './idle.js';
@@ -77,7 +77,7 @@ const ANSWER_MS = 10_000;
 const TIMED_OUT: Refusal = { code: 'TIMEOUT', message: 'no answer' };
 const CLOSED: Refusal = { code: 'CLOSED', message: 'the client is closed' };
 /** Refusals that may be another answer a moment later. */
-const PASSING = /RATE_LIMITED|UNAVAILABLE|TIMEOUT/;
+const PASSING = /RATE_|UNAVAILABLE|TIMEOUT/;
 
 /**
  * Keeps presence over a socket.io-client socket, which the application makes and owns. Make it before
@@ -106,10 +106,8 @@ export function createPresenceClient<Info = Data, Meta = Data>(
     if (snapshot.self !== self || shownConnection !== connection) {
       shownConnection = connection;
       snapshot = { ...connection, self };
-      told.push([]);
-    }
-    if (told.length === 0) return;
-    for (const group of [...told, listeners]) for (const listener of group) listener();
+    } else if (!told[0]) return;
+    [...told, listeners].forEach(callAll);
   });
 
   const request = (event: string, argument: unknown, done: (answer: Answer) => void): void => {
@@ -127,9 +125,7 @@ export function createPresenceClient<Info = Data, Meta = Data>(
       userId: options.userId,
       deviceId: device?.deviceId,
       status: device?.status ?? 'active',
-      boardId: undefined,
       typing: false,
-      meta: undefined,
     },
     send: (patch, done) => request('presenceUpdate', patch, done),
     onChange: ({ status }) => {
@@ -267,15 +263,13 @@ export function createPresenceClient<Info = Data, Meta = Data>(
   };
   let typingEnds: ReturnType<typeof setTimeout> | undefined;
   let typingSaidAt = 0;
-  const setTyping = (typing: boolean): Promise<UpdateResult> => {
+  const setTyping = async (typing: boolean): Promise<UpdateResult> => {
     clearTimeout(typingEnds);
     if (typing) typingEnds = setTimeout(() => void setTyping(false), typingMs);
     const isSaid = snapshot.self.typing === typing;
     // The server ends typing by itself, so it is said again from time to time.
-    if (isSaid && (!typing || Date.now() - typingSaidAt < typingMs / 2)) {
-      return Promise.resolve({ ok: true });
-    }
-    typingSaidAt = Date.now();
+    if (isSaid && (!typing || performance.now() - typingSaidAt < typingMs / 2)) return { ok: true };
+    typingSaidAt = performance.now();
     return update({ typing });
   };
 

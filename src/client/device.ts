@@ -38,15 +38,22 @@ const claimed = new Set<string>();
 export function createPresenceDevice(options: PresenceDeviceOptions = {}): PresenceDevice {
   const { key = 'rollcall', status = 'active' } = options;
   let memory: Storage | undefined;
-  let remembered: unknown;
+  /** Anything at all, if somebody else keeps it there. */
+  let remembered!: [string, number];
   try {
     memory = sessionStorage;
     remembered = JSON.parse(memory.getItem(key) ?? 'null');
   } catch {
     // There is none, the browser forbids it, or the key is somebody else's.
   }
-  let [deviceId, session] = (remembered ?? [randomId(), 0]) as [string, number];
-  const remember = (): void => memory?.setItem(key, JSON.stringify([deviceId, session]));
+  let [deviceId, session] = remembered?.[1] >= 0 ? remembered : [randomId(), 0];
+  const remember = (): void => {
+    try {
+      memory?.setItem(key, JSON.stringify([deviceId, session]));
+    } catch {
+      // It is full.
+    }
+  };
   const locks: LockManager | undefined = globalThis.navigator?.locks;
   /** Holds the device until the page ends. */
   const claim = (): Promise<void> =>

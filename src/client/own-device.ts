@@ -20,7 +20,7 @@ interface Pending {
 }
 
 export interface OwnDeviceHost {
-  readonly initial: SelfPresence;
+  readonly initial: Omit<SelfPresence, 'boardId' | 'meta'>;
   /** Sends a change, where there is a connection. Calls back, unless the connection is lost first. */
   readonly send: (patch: DevicePatch, done: (result: UpdateResult) => void) => void;
   /** Called after each change of what `getSelf` gives. */
@@ -28,15 +28,15 @@ export interface OwnDeviceHost {
 }
 
 export function createOwnDevice({ initial, send, onChange }: OwnDeviceHost): OwnDevice {
+  let named = initial;
   /** What the server has accepted: the fields that were ever set. */
   let accepted: DevicePatch = {};
   let pending: Pending[] = [];
-  let self = initial;
+  let self = initial as SelfPresence;
 
   const recompute = (): void => {
-    const { userId, deviceId } = self;
     const patches = pending.map(({ patch }) => patch);
-    const set = Object.assign({}, initial, accepted, ...patches, { userId, deviceId });
+    const set = Object.assign({}, named, accepted, ...patches);
     self = { ...set, boardId: set.boardId ?? undefined, meta: set.meta ?? undefined };
     onChange(self);
   };
@@ -46,15 +46,15 @@ export function createOwnDevice({ initial, send, onChange }: OwnDeviceHost): Own
       pending = pending.filter((change) => !changes.includes(change));
       if (result.ok) accepted = { ...accepted, ...patch };
       recompute();
-      for (const { resolve } of changes) resolve(result);
+      changes.forEach(({ resolve }) => resolve(result));
     });
   };
 
   return {
     getSelf: () => self,
     name: (userId, deviceId) => {
-      self = { ...self, userId, deviceId };
-      onChange(self);
+      named = { ...named, userId, deviceId };
+      recompute();
     },
     change: (patch) =>
       new Promise((resolve) => {

@@ -1,5 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Application } from '../support/application.js';
+import { TestClient } from '../support/client.js';
 import { ClusterUnderTest } from '../support/cluster-under-test.js';
+import type { SeenUser } from '../support/stream.js';
 import { waitFor } from '../support/wait.js';
 
 const TIMINGS = { heartbeatMs: 250, downAfterMs: 2000, lingerMs: 500, typingTimeoutMs: 700 };
@@ -215,5 +218,52 @@ describe('what a device says of itself, on two nodes', () => {
     expect(watcher.model.told.at(-1)).toMatchObject({ event: 'userOffline', reason: 'left' });
     expect(watcher.model.count('userOffline', 'ada')).toBe(1);
     expect(cluster.violations).toEqual([]);
+  });
+
+  it('stays what the application gave, whatever a client that does not know of it says of its use', async () => {
+    const application = await Application.start();
+    const given = { ada: 'invisible', bea: 'busy', cleo: 'invisible' } as const;
+    application.present({
+      identify: (socket) => {
+        const { userId } = socket.handshake.auth as { userId: keyof typeof given };
+        return { userId, communities: ['c'], status: given[userId] ?? 'active' };
+      },
+    });
+    const clients: TestClient[] = [];
+    const join = async (userId: string, more = {}): Promise<TestClient> => {
+      const client = await TestClient.join(application.url, {
+        userId,
+        communities: ['c'],
+        ...more,
+      });
+      clients.push(client);
+      return client;
+    };
+    try {
+      const watcher = await join('watcher');
+      const [ada, bea] = [await join('ada'), await join('bea')];
+      const cleo = await join('cleo', { status: 'invisible' });
+      const says = (client: TestClient, patch: object): Promise<unknown> =>
+        client.send('presenceUpdate', patch);
+      for (const client of [ada, bea]) {
+        expect(await says(client, { status: 'idle', boardId: 'b' })).toEqual({ ok: true });
+        expect(await says(client, { status: 'active' })).toEqual({ ok: true });
+      }
+      const bea2 = (): unknown => watcher.model.user('c', 'bea');
+      await waitFor(() => (bea2() as SeenUser).devices[0]?.boardId === 'b', 'the board');
+      expect(bea2()).toMatchObject({ status: 'busy' });
+      expect(watcher.model.present('c')).toEqual(['bea', 'watcher']);
+      // Who knows of it means what it says, and so does who says it out of the blue.
+      await says(cleo, { status: 'idle' });
+      await watcher.sees('c', ['bea', 'cleo', 'watcher']);
+      await says(ada, { status: 'active' });
+      await watcher.sees('c', ['ada', 'bea', 'cleo', 'watcher']);
+      await says(ada, { status: 'idle' });
+      await waitFor(() => watcher.model.user('c', 'ada')?.status === 'idle', 'idle');
+      expect(clients.flatMap(({ violations }) => violations)).toEqual([]);
+    } finally {
+      for (const client of clients) client.close();
+      await application.stop();
+    }
   });
 });

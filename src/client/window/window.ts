@@ -1,4 +1,4 @@
-import { createBatch } from '../batch.js';
+import { callAll, createBatch } from '../batch.js';
 import { share } from '../share.js';
 import type { Data, PresenceSocket, PresenceState, Refusal, UserPresence } from '../types.js';
 
@@ -108,7 +108,7 @@ export function createPresenceWindow<Info = Data, Meta = Data>(
     const keys = Object.keys({ ...snapshot, ...next }) as (keyof typeof next)[];
     if (keys.every((key) => next[key] === snapshot[key])) return;
     snapshot = next;
-    for (const listener of listeners) listener();
+    callAll(listeners);
   });
 
   const take = (diff: Diff, isAll: boolean): void => {
@@ -173,6 +173,9 @@ export function createPresenceWindow<Info = Data, Meta = Data>(
       batch.add(() => {
         if (draft.state === 'live') draft = { ...draft, state: 'stale', complete: false };
       });
+    },
+    connect_error: ({ message }: Error) => {
+      if (!socket.active) deny({ code: 'HANDSHAKE_REFUSED', message });
     },
     presenceDenied: (denied: { communityId: string; error: Refusal }) => {
       if (denied.communityId !== communityId) return;

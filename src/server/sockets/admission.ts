@@ -52,6 +52,7 @@ export class Admission {
     if (session.gone) return null;
     session.identified = identity;
     const { userId, deviceId, info, session: count, status } = identity;
+    session.givenStatus.give(status, socket.handshake.auth['status']);
     this.#host.driver.input((node, t) =>
       node.connect(socket.id, { userId, deviceId, info, session: count, status }, t),
     );

@@ -108,7 +108,7 @@ export class Requests {
   }
 
   async #update(session: Session, argument: unknown): Promise<object> {
-    const patch = checkPatch(argument, this.#host.limits);
+    const patch = session.givenStatus.filter(checkPatch(argument, this.#host.limits));
     return session.updates.add(patch) ? {} : { delayed: true };
   }
 

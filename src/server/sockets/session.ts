@@ -1,6 +1,7 @@
 import type { Socket } from 'socket.io';
 import type { Driver } from '../driver.js';
 import type { PresenceLimits } from '../limits.js';
+import { GivenStatus } from './given-status.js';
 import type { Identified } from './identity.js';
 import { Turns } from './turns.js';
 import { Updates } from './updates.js';
@@ -12,6 +13,7 @@ export class Session {
   identity: Promise<Identified | null> = Promise.resolve(null);
   identified: Identified | null = null;
   readonly communities = new Set<string>();
+  readonly givenStatus = new GivenStatus();
   readonly updates: Updates;
   readonly turns: Turns;
   proving = false;

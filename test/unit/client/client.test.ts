@@ -504,6 +504,67 @@ it('goes on after a listener that throws', () => {
   expect(ids()).toEqual(['ada', 'ben', 'cleo']);
 });
 
+it('sends what was changed, tells the others and joins again, though a listener throws', async () => {
+  start();
+  live(person('ada'));
+  const other = vi.fn();
+  client.subscribe(() => {
+    throw new Error('not mine');
+  });
+  client.subscribe(other);
+  const changed = client.setStatus('busy');
+  expect(other).toHaveBeenCalledTimes(1);
+  socket.last('presenceUpdate').answer({ ok: true });
+  expect(await changed).toEqual({ ok: true });
+  expect(() => vi.advanceTimersByTime(0)).toThrow('not mine');
+  vi.clearAllTimers();
+  socket.drop();
+  vi.clearAllTimers();
+  const joined = socket.of('joinCommunity').length;
+  socket.connect();
+  expect(socket.of('joinCommunity')).toHaveLength(joined + 1);
+  vi.clearAllTimers();
+});
+
+it('calls those who listened when something changed, not those whom they bring', () => {
+  start();
+  live(person('ada'));
+  let calls = 0;
+  let off = (): void => {};
+  const again = (): void => {
+    off();
+    if (++calls < 100) off = team().subscribe(again);
+  };
+  off = team().subscribe(again);
+  socket.online(person('ben'));
+  frame();
+  expect(calls).toBe(1);
+});
+
+it('says typing again though the clock is set back', () => {
+  start();
+  live(person('ada'));
+  void client.setTyping(true);
+  socket.last('presenceUpdate').answer({ ok: true });
+  vi.setSystemTime(Date.now() - 3_600_000);
+  for (let i = 0; i < 20; i++) {
+    vi.advanceTimersByTime(500);
+    void client.setTyping(true);
+  }
+  expect(socket.of('presenceUpdate').length).toBeGreaterThan(1);
+});
+
+it('says that it is closed to whoever asks afterwards, whatever was to be told before', () => {
+  start();
+  live(person('ada'));
+  socket.online(person('ben'));
+  client.close();
+  client.community('other').subscribe(() => {});
+  frame();
+  const { state, error } = client.community('other').getSnapshot();
+  expect([state, error?.code]).toEqual(['denied', 'CLOSED']);
+});
+
 it('leaves nothing behind when it is closed', async () => {
   start();
   live(person('ada'));

@@ -111,7 +111,24 @@ describe('the device of a tab', () => {
   });
 
   it('does without what somebody else stored under its key', async () => {
-    sessionStorage.setItem('rollcall', 'not ours');
-    expect(await auth(createPresenceDevice())).toMatchObject({ session: 1 });
+    for (const text of ['not ours', '{"theme":"dark"}', '5', 'true', '"text"', '[]', 'null']) {
+      sessionStorage.setItem('rollcall', text);
+      const device = createPresenceDevice();
+      expect(device.deviceId.length).toBeGreaterThan(8);
+      expect(await auth(device)).toMatchObject({ deviceId: device.deviceId, session: 1 });
+    }
+  });
+
+  it('does without a storage that is full', async () => {
+    const full = vi.spyOn(Storage.prototype, 'setItem').mockImplementation(() => {
+      throw new DOMException('full', 'QuotaExceededError');
+    });
+    try {
+      const device = createPresenceDevice({ key: 'full' });
+      await device.ready;
+      expect(await auth(device)).toMatchObject({ deviceId: device.deviceId, session: 1 });
+    } finally {
+      full.mockRestore();
+    }
   });
 });
