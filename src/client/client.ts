@@ -81,7 +81,8 @@ const PASSING = /RATE_|UNAVAILABLE|TIMEOUT/;
 
 /**
  * Keeps presence over a socket.io-client socket, which the application makes and owns. Make it before
- * the socket connects, or at any time after.
+ * the socket connects, or at any time after. One for each socket and login: before another user signs in
+ * over the same socket, close it and make another, or that user starts with what this one has set.
  */
 export function createPresenceClient<Info = Data, Meta = Data>(
   socket: PresenceSocket,
