@@ -1,4 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { createHttpApi, type HttpApiOptions } from 'rollcall';
+import { Application } from '../support/application.js';
 import { TestClient } from '../support/client.js';
 import { freePort } from '../support/ports.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
@@ -152,6 +154,42 @@ describe('the HTTP API', () => {
       expect((await open.get('/api/nodes')).status).toBe(200);
     } finally {
       await Promise.all([closed.stop(), open.stop()]);
+    }
+  });
+});
+
+describe('createHttpApi in an application', () => {
+  const applications: Application[] = [];
+  afterEach(async () => {
+    await Promise.all(applications.splice(0).map((each) => each.stop()));
+  });
+  const start = async (): Promise<Application> => {
+    const application = await Application.start();
+    applications.push(application);
+    return application;
+  };
+
+  it.each([
+    ['an empty key', { key: '' }],
+    ['an undefined key', { key: undefined }],
+    ['a number as key', { key: 7 }],
+    ['no key', {}],
+    ['null', null],
+    ['nothing', undefined],
+    ['another word', 'opened'],
+  ])('refuses access by %s, as the dashboard does', async (_name, access) => {
+    const presence = (await start()).present();
+    const options = { access } as unknown as HttpApiOptions & { access: 'open' };
+    for (const create of [
+      () => createHttpApi(presence, options),
+      () => presence.dashboard(options),
+    ]) {
+      expect(create).toThrow(
+        expect.objectContaining({
+          code: 'INVALID_OPTION',
+          message: expect.stringMatching(/^access must be \{ key \} with a key.*'open'/),
+        }),
+      );
     }
   });
 });

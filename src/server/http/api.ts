@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Presence } from '../presence.js';
-import { hasKey, type Access } from './access.js';
+import { checkAccess, hasKey, type Access } from './access.js';
 import { PresenceError } from '../errors.js';
 import { failure, sendJson, type Answer } from './json.js';
 
@@ -23,8 +23,11 @@ export type HttpApi = (request: IncomingMessage, response: ServerResponse) => bo
 /**
  * Makes the HTTP API: `/healthz` and `/metrics` for everybody, `/api` by `access`. Errors are answered as
  * `{ error: { code, message } }`.
+ *
+ * @throws PresenceError with code INVALID_OPTION when `access` is not what it should be.
  */
 export function createHttpApi(presence: Presence, options: HttpApiOptions): HttpApi {
+  checkAccess(options.access, ['open', 'closed']);
   return (request, response) => {
     const path = (request.url ?? '/').split('?', 1)[0] as string;
     if (

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Presence } from '../presence.js';
-import { hasKey, type Access } from './access.js';
+import { checkAccess, hasKey, type Access } from './access.js';
 import { PresenceError } from '../errors.js';
 import { evictByUrl, failureOf } from './api.js';
 import { failure, sendJson, type Answer } from './json.js';
@@ -54,9 +54,7 @@ export function createDashboard(
       'path must be like /dashboard, without a slash at the end',
     );
   }
-  if (access !== 'open' && (typeof access?.key !== 'string' || access.key === '')) {
-    throw new PresenceError('INVALID_OPTION', "access must be { key } with a key, or 'open'");
-  }
+  checkAccess(access, ['open']);
   const files = readFiles();
 
   const read = async (below: string): Promise<Answer> => {
