@@ -18,7 +18,7 @@ type Announced = Extract<
 export class Announcements {
   readonly #events: EventEmitter<PresenceEvents>;
   readonly #logger: PresenceLogger;
-  #hasToldOfOutgoing = false;
+  readonly #hasToldOf = new Set<string>();
 
   constructor(events: EventEmitter<PresenceEvents>, logger: PresenceLogger) {
     this.#events = events;
@@ -37,11 +37,17 @@ export class Announcements {
     this.#logger.info({ event: 'evicted', ...target, reason }, 'an operator ended a user here');
   }
 
-  /** Said once: it is heard for each socket and each event. */
+  /** Said once of each: it is heard for each socket and each event, or each user. */
   outgoingListenerFailed(error: unknown): void {
-    if (this.#hasToldOfOutgoing) return;
-    this.#hasToldOfOutgoing = true;
-    this.#logListener('onAnyOutgoing', error);
+    if (this.#isFirst('onAnyOutgoing')) this.#logListener('onAnyOutgoing', error);
+  }
+
+  sortKeyFailed(error: unknown): void {
+    if (!this.#isFirst('sortKey')) return;
+    this.#logger.error(
+      { event: 'sort-key-failed', error: String(error) },
+      'sortKey of the application failed; whom it fails for is sorted by name',
+    );
   }
 
   announce(effect: Announced): void {
@@ -98,6 +104,12 @@ export class Announcements {
     } catch (error) {
       this.#logListener(event, error);
     }
+  }
+
+  #isFirst(of: string): boolean {
+    if (this.#hasToldOf.has(of)) return false;
+    this.#hasToldOf.add(of);
+    return true;
   }
 
   #logListener(of: string, error: unknown): void {

@@ -16,7 +16,7 @@ import type { Presence, PresenceEvents } from './presence.js';
 import { ClusterQuestions } from './questions/cluster-questions.js';
 import { LocalReads } from './questions/local-reads.js';
 import { Sockets } from './sockets/sockets.js';
-import { nameOf, Watches } from './watching/watches.js';
+import { sortedBy, Watches } from './watching/watches.js';
 
 /**
  * Puts a node together: what its parts are made from, which effect of the engine goes to which of them,
@@ -143,7 +143,7 @@ export function createPresence<S extends Socket = Socket>(
     engine: node,
     send: (socketIds, diff) => fanOut.diff(socketIds, diff),
     flushMs: resolved.flushMs,
-    nameOf: options.sortKey ?? nameOf,
+    nameOf: sortedBy(options.sortKey, (error) => announcements.sortKeyFailed(error)),
   });
   const cluster = new ClusterQuestions(driver, limits);
 

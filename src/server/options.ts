@@ -48,7 +48,8 @@ export interface PresenceOptions<S extends Socket = Socket> {
   ) => boolean | Promise<boolean>;
   /**
    * What clients that watch a window of a community (`presenceWatch`) have its users sorted by. Default:
-   * `info.name` where that is a string, else the `userId`, in small letters.
+   * `info.name` where that is a string, else the `userId`, in small letters. Whoever it throws for, or gives
+   * no string, is sorted by that, too.
    */
   readonly sortKey?: (user: UserPresence) => string;
   /** Where the state of the other nodes lives: a name, or what a strategy's function gives. Default `replicated`. */

@@ -231,7 +231,24 @@ export class Watches {
 }
 
 /** What a user is called: `info.name` where there is one, without regard to case. */
-export function nameOf({ info, userId }: UserPresence): string {
+function nameOf({ info, userId }: UserPresence): string {
   const name = info?.['name'];
   return (typeof name === 'string' ? name : userId).toLowerCase();
+}
+
+/** Users are sorted from bare timers, too, where what the application throws would end the process. */
+export function sortedBy(
+  sortKey: ((user: UserPresence) => string) | undefined,
+  onFailed: (error: unknown) => void,
+): (user: UserPresence) => string {
+  return (user) => {
+    try {
+      const key: unknown = (sortKey ?? nameOf)(user);
+      if (typeof key === 'string') return key;
+      onFailed(new TypeError(`sortKey must give a string, not ${typeof key}`));
+    } catch (error) {
+      onFailed(error);
+    }
+    return nameOf(user);
+  };
 }

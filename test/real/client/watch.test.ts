@@ -1,6 +1,8 @@
 import { io, type Socket } from 'socket.io-client';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createPresenceWindow, type PresenceWindow } from 'rollcall/client/window';
+import { Application } from '../../support/application.js';
+import { TestClient } from '../../support/client.js';
 import { ClusterUnderTest } from '../../support/cluster-under-test.js';
 import type { TestNode } from '../../support/node.js';
 import { waitFor } from '../../support/wait.js';
@@ -203,5 +205,64 @@ describe('watching a part of a community, on two nodes', () => {
     const elsewhere = connect(a, 'bob', { presenceWatch: false });
     expect((await ask('c', {}))?.code).toBeUndefined();
     await waitFor(() => elsewhere.came.includes('globalPresenceSync'), 'a plain list');
+  });
+});
+
+describe('a sortKey of the application', () => {
+  it.each<[string, () => unknown, RegExp]>([
+    [
+      'throws',
+      () => {
+        throw new Error('no name');
+      },
+      /no name/,
+    ],
+    ['gives no string', () => undefined, /must give a string, not undefined/],
+    ['gives what is no text', () => Symbol('key'), /must give a string, not symbol/],
+  ])('that %s for some sorts them by name, and is logged once', async (_name, fail, message) => {
+    const application = await Application.start();
+    const logged: { event?: string; error?: string }[] = [];
+    const note = (line: object): void => void logged.push(line);
+    const clients: TestClient[] = [];
+    const socket = io(application.url, {
+      transports: ['websocket'],
+      auth: { userId: 'zed', communities: ['c'], info: { rank: '2' }, presenceWatch: true },
+    });
+    const window = createPresenceWindow(socket, 'c', { window: {} });
+    const shows = async (expected: string): Promise<void> => {
+      const seen = (): string =>
+        window
+          .getSnapshot()
+          .users.map(({ userId }) => userId)
+          .join();
+      await waitFor(
+        () => seen() === expected,
+        () => `${expected}; seen: ${seen()}`,
+      );
+    };
+    try {
+      application.present({
+        sortKey: ({ info }) => (info?.['rank'] ?? fail()) as string,
+        logger: { info: note, warn: note, error: note },
+      });
+      await shows('zed');
+      // Diffs are made by a timer, where nobody would catch what is thrown.
+      for (const [userId, info] of [
+        ['ada', undefined],
+        ['eve', { name: '3' }],
+        ['bob', { rank: '1' }],
+      ] as const) {
+        clients.push(await TestClient.join(application.url, { userId, info, communities: ['c'] }));
+      }
+      await shows('bob,zed,eve,ada');
+      const failed = logged.filter(({ event }) => event === 'sort-key-failed');
+      expect(failed).toEqual([expect.objectContaining({ error: expect.stringMatching(message) })]);
+      expect(logged.filter(({ event }) => event === 'failure')).toEqual([]);
+    } finally {
+      window.close();
+      socket.disconnect();
+      for (const client of clients) client.close();
+      await application.stop();
+    }
   });
 });
