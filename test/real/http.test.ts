@@ -93,7 +93,18 @@ describe('the HTTP API', () => {
     }
   });
 
-  it('takes GET and HEAD only', async () => {
+  it('says with which methods it takes a user', async () => {
+    for (const method of ['POST', 'PUT', 'PATCH']) {
+      const response = await fetch(`${node.url}/api/users/nobody`, { method, ...KEY });
+      expect(response.status).toBe(405);
+      expect(response.headers.get('allow')).toBe('GET, HEAD, DELETE');
+      expect(await response.json()).toMatchObject({
+        error: { message: expect.stringContaining('GET, HEAD, DELETE') },
+      });
+    }
+  });
+
+  it('takes GET and HEAD only of all else', async () => {
     for (const method of ['POST', 'PUT', 'DELETE', 'PATCH']) {
       for (const path of ['/healthz', '/metrics', '/api/nodes']) {
         const response = await fetch(node.url + path, { method, ...KEY });

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Presence } from '../presence.js';
 import { checkAccess, hasKey, type Access } from './access.js';
 import { PresenceError } from '../errors.js';
-import { failure, sendJson, type Answer } from './json.js';
+import { failure, refuseMethod, sendJson, type Answer } from './json.js';
 
 /**
  * The HTTP API over a node's presence, as a plain Node request handler: health, metrics, and for
@@ -38,10 +38,10 @@ export function createHttpApi(presence: Presence, options: HttpApiOptions): Http
     ) {
       return false;
     }
-    const isEviction = request.method === 'DELETE' && /^\/api\/users\/[^/]+$/.test(path);
+    const isUser = /^\/api\/users\/[^/]+$/.test(path);
+    const isEviction = request.method === 'DELETE' && isUser;
     if (request.method !== 'GET' && request.method !== 'HEAD' && !isEviction) {
-      response.setHeader('Allow', 'GET, HEAD');
-      sendJson(response, failure(405, 'METHOD_NOT_ALLOWED', 'only GET is allowed here'));
+      refuseMethod(response, isUser ? ['GET', 'HEAD', 'DELETE'] : ['GET', 'HEAD']);
     } else if (path === '/healthz') {
       sendJson(response, health(presence, options.isDraining?.() === true));
     } else if (path === '/metrics') {

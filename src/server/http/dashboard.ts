@@ -3,7 +3,7 @@ import type { Presence } from '../presence.js';
 import { checkAccess, hasKey, type Access } from './access.js';
 import { PresenceError } from '../errors.js';
 import { evictByUrl, failureOf } from './api.js';
-import { failure, sendJson, type Answer } from './json.js';
+import { failure, refuseMethod, sendJson, type Answer } from './json.js';
 import { readPage } from './page-files.js';
 
 /**
@@ -79,8 +79,7 @@ export function createDashboard(
     if (isEviction && request.method === 'DELETE') {
       void end(request).then((given) => sendJson(response, given));
     } else if (request.method !== 'GET' && request.method !== 'HEAD') {
-      response.setHeader('Allow', isEviction ? 'DELETE' : 'GET, HEAD');
-      sendJson(response, failure(405, 'METHOD_NOT_ALLOWED', 'only GET is allowed here'));
+      refuseMethod(response, isEviction ? ['DELETE'] : ['GET', 'HEAD']);
     } else if (below === '') {
       // The page names its files relative to the folder.
       response.writeHead(308, {

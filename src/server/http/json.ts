@@ -22,3 +22,10 @@ export function sendJson(response: ServerResponse, { status, body }: Answer): vo
 export function failure(status: number, code: string, message: string): Answer {
   return { status, body: { error: { code, message } } };
 }
+
+/** Answers that only these methods are allowed. */
+export function refuseMethod(response: ServerResponse, allowed: readonly string[]): void {
+  const methods = allowed.join(', ');
+  response.setHeader('Allow', methods);
+  sendJson(response, failure(405, 'METHOD_NOT_ALLOWED', `allowed here: ${methods}`));
+}
