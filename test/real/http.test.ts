@@ -1,5 +1,6 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createHttpApi, type HttpApiOptions } from 'rollcall';
+import { Gauge } from 'prom-client';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createHttpApi, type HttpApiOptions, type Presence } from 'rollcall';
 import { Application } from '../support/application.js';
 import { TestClient } from '../support/client.js';
 import { freePort } from '../support/ports.js';
@@ -7,6 +8,7 @@ import { hasRedis, TestRedis } from '../support/redis.js';
 import { ServeProcess } from '../support/serve.js';
 import { waitFor } from '../support/wait.js';
 
+const DASHBOARD = new URL('../../dist/server/http/dashboard.js', import.meta.url).href;
 const KEY = { headers: { Authorization: 'Bearer the-key' } };
 
 describe('the HTTP API', () => {
@@ -202,6 +204,76 @@ describe('createHttpApi in an application', () => {
         }),
       );
     }
+  });
+});
+
+describe('what is answered late', () => {
+  let application: Application;
+  let presence: Presence;
+  const rejections: unknown[] = [];
+  const note = (error: unknown): void => void rejections.push(error);
+  beforeEach(async () => {
+    process.on('unhandledRejection', note);
+    application = await Application.start();
+    presence = application.present();
+    await presence.ready();
+  });
+  afterEach(async () => {
+    await application.stop();
+    // Node tells of rejections at the end of a turn.
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('unhandledRejection', note);
+    expect(rejections.splice(0)).toEqual([]);
+  });
+
+  it('is 500 where a metric of the application fails', async () => {
+    const gauge = new Gauge({
+      name: 'of_the_application',
+      help: 'x',
+      registers: [],
+      collect: () => {
+        throw new Error('a secret of the database');
+      },
+    });
+    presence.metrics.registerMetric(gauge);
+    const api = createHttpApi(presence, { access: 'open' });
+    application.http.prependListener('request', (...args) => void api(...args));
+    const response = await fetch(`${application.url}/metrics`, {
+      signal: AbortSignal.timeout(30_000),
+    });
+    expect(response.status).toBe(500);
+    const body: unknown = await response.json();
+    expect(body).toMatchObject({
+      error: { code: 'UNAVAILABLE', message: expect.stringContaining('collect()') },
+    });
+    expect(JSON.stringify(body)).not.toContain('secret');
+  });
+
+  it.each([
+    ['GET', '/metrics'],
+    ['GET', '/api/users/ada'],
+    ['DELETE', '/api/users/ada'],
+    ['GET', '/dashboard/cluster'],
+    ['GET', '/dashboard/explain/ada'],
+    ['DELETE', '/dashboard/users/ada'],
+  ])('leaves %s %s alone where the application has answered', async (method, path) => {
+    const access = { key: 'the-key' };
+    const api = createHttpApi(presence, { access });
+    // The source has no pages; what is built has.
+    const { createDashboard } = (await import(DASHBOARD)) as Pick<
+      typeof import('../../src/server/http/dashboard.js'),
+      'createDashboard'
+    >;
+    const dashboard = createDashboard(presence, { access, canEvict: true });
+    let asked = 0;
+    application.http.prependListener('request', (request, response) => {
+      if (!api(request, response) && !dashboard(request, response)) return;
+      if (++asked === 1) response.writeHead(504).end();
+    });
+    const ask = (): Promise<Response> => fetch(application.url + path, { method, ...KEY });
+    expect((await ask()).status).toBe(504);
+    // What is asked after it is answered after it.
+    expect((await ask()).status).toBeOneOf([200, 404]);
   });
 });
 

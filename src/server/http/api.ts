@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Presence } from '../presence.js';
 import { checkAccess, hasKey, type Access } from './access.js';
 import { PresenceError } from '../errors.js';
-import { failure, refuseMethod, sendJson, type Answer } from './json.js';
+import { failure, isAnswered, refuseMethod, sendJson, sendLater, type Answer } from './json.js';
 
 /**
  * The HTTP API over a node's presence, as a plain Node request handler: health, metrics, and for
@@ -55,7 +55,7 @@ export function createHttpApi(presence: Presence, options: HttpApiOptions): Http
         const answer = isEviction
           ? evictByUrl(presence, request.url ?? '', '/api/users/')
           : read(presence, path);
-        void answer.then((given) => sendJson(response, given));
+        void sendLater(response, answer);
       }
     }
     return true;
@@ -71,10 +71,17 @@ function health(presence: Presence, draining: boolean): Answer {
   };
 }
 
-async function sendMetrics(presence: Presence, response: ServerResponse): Promise<void> {
-  const text = await presence.metrics.metrics();
-  response.writeHead(200, { 'Content-Type': presence.metrics.contentType });
-  response.end(text);
+async function sendMetrics({ metrics }: Presence, response: ServerResponse): Promise<void> {
+  try {
+    const text = await metrics.metrics();
+    if (isAnswered(response)) return;
+    response.writeHead(200, { 'Content-Type': metrics.contentType });
+    response.end(text);
+  } catch {
+    // Those of rollcall do not throw, but the application may have added some of its own.
+    const message = 'a metric that the application added could not be read: its collect() failed';
+    await sendLater(response, failure(500, 'UNAVAILABLE', message));
+  }
 }
 
 /** Refuses before anything is looked up, and compares keys in constant time. */

@@ -3,7 +3,7 @@ import type { Presence } from '../presence.js';
 import { checkAccess, hasKey, type Access } from './access.js';
 import { PresenceError } from '../errors.js';
 import { evictByUrl, failureOf } from './api.js';
-import { failure, refuseMethod, sendJson, type Answer } from './json.js';
+import { failure, refuseMethod, sendJson, sendLater, type Answer } from './json.js';
 import { readPage } from './page-files.js';
 
 /**
@@ -77,7 +77,7 @@ export function createDashboard(
   const answer = (below: string, request: IncomingMessage, response: ServerResponse): void => {
     const isEviction = canEvict && /^\/users\/[^/]+$/.test(below);
     if (isEviction && request.method === 'DELETE') {
-      void end(request).then((given) => sendJson(response, given));
+      void sendLater(response, end(request));
     } else if (request.method !== 'GET' && request.method !== 'HEAD') {
       refuseMethod(response, isEviction ? ['DELETE'] : ['GET', 'HEAD']);
     } else if (below === '') {
@@ -92,7 +92,7 @@ export function createDashboard(
         sendJson(response, failure(401, 'UNAUTHORIZED', 'the API key is missing or wrong'));
         return;
       }
-      void read(below).then((given) => sendJson(response, given));
+      void sendLater(response, read(below));
     } else {
       const file = files.get(below === '/' ? '/dashboard.html' : below);
       if (file === undefined) {

@@ -18,6 +18,20 @@ export function sendJson(response: ServerResponse, { status, body }: Answer): vo
   response.end(text);
 }
 
+/** Whether the application has answered meanwhile, by a time-out of its own say, or the client is gone. */
+export function isAnswered(response: ServerResponse): boolean {
+  return response.headersSent || response.destroyed;
+}
+
+/** Answers what takes time, unless that came too late. */
+export async function sendLater(
+  response: ServerResponse,
+  answer: Answer | Promise<Answer>,
+): Promise<void> {
+  const given = await answer;
+  if (!isAnswered(response)) sendJson(response, given);
+}
+
 /** An error as the HTTP API answers it: `{ error: { code, message } }`. */
 export function failure(status: number, code: string, message: string): Answer {
   return { status, body: { error: { code, message } } };
