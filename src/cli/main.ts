@@ -35,6 +35,31 @@ function flag(flags: string, description: string): Option {
   return option.env(`ROLLCALL_${name}`);
 }
 
+const ON = ['true', '1', 'yes', 'on'];
+const OFF = ['false', '0', 'no', 'off'];
+/** They keep others out: one that is empty by mistake must not let them in. */
+const GUARDS = ['ROLLCALL_API_KEY', 'ROLLCALL_CORS_ORIGIN'];
+
+/**
+ * Takes what counts as unset out of the environment. To commander a flag without a value is set by any
+ * variable, `false` included, and an empty variable is a value.
+ */
+function readEnvironment(command: Command): void {
+  for (const option of command.options) {
+    const name = option.envVar ?? '';
+    const value = process.env[name]?.toLowerCase();
+    if (value === undefined || (option.isBoolean() && ON.includes(value))) continue;
+    const isOff = option.isBoolean() && OFF.includes(value);
+    if (isOff || (value === '' && !GUARDS.includes(name))) delete process.env[name];
+    else if (option.isBoolean()) {
+      command.error(
+        `${name} is '${process.env[name]}' in the environment; it must be true, 1, yes or on, or else false, 0, no or off`,
+        { exitCode: 2 },
+      );
+    }
+  }
+}
+
 const ms = wholeNumber(0, 600_000);
 
 function serveCommand(): Command {
@@ -252,6 +277,7 @@ async function main(): Promise<void> {
     topCommand(),
   ];
   for (const command of commands) program.addCommand(command);
+  program.hook('preSubcommand', (_program, command) => readEnvironment(command));
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
       outputError: (message, write) => {

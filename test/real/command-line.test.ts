@@ -36,6 +36,24 @@ describe('wrong usage ends with code 2 and one sentence', () => {
     ['a port that is no number', [...insecure, '--port', 'web'], {}, /from 0 to 65535/],
     ['a port that is too large', [...insecure, '--port', '65536'], {}, /from 0 to 65535/],
     ['a port in the environment', insecure.slice(0, 3), { ROLLCALL_PORT: '-1' }, /ROLLCALL_PORT/],
+    [
+      'a flag of the environment that is neither on nor off',
+      insecure,
+      { ROLLCALL_DASHBOARD: 'maybe' },
+      /ROLLCALL_DASHBOARD .*'maybe'.* true, 1, yes or on, .* false, 0, no or off/,
+    ],
+    [
+      'an API key that was lost on its way into the environment',
+      insecure,
+      { ROLLCALL_API_KEY: '' },
+      /ROLLCALL_API_KEY.* must not be empty/,
+    ],
+    [
+      'origins that were lost on their way into the environment',
+      insecure,
+      { ROLLCALL_CORS_ORIGIN: '' },
+      /ROLLCALL_CORS_ORIGIN.* https:\/\/example/,
+    ],
     ['a missing value', [...insecure, '--name'], {}, /argument missing/],
     ['an unknown strategy', [...insecure, '--strategy', 'magic'], {}, /replicated, on-demand/],
     ['an unknown adapter', [...insecure, '--adapter', 'kafka'], {}, /redis-streams/],
@@ -203,6 +221,38 @@ describe('rollcall serve', () => {
     } finally {
       await node.stop();
     }
+  });
+
+  it.each([
+    ['true', 'false', 200, false],
+    ['YES', 'on', 200, true],
+    ['1', '0', 200, false],
+    ['False', 'no', 404, undefined],
+    ['off', '', 404, undefined],
+  ])(
+    'takes %j and %j from the environment for what they say',
+    async (dashboard, evict, status, canEvict) => {
+      const node = await ServeProcess.start([], {
+        ROLLCALL_DASHBOARD: dashboard,
+        ROLLCALL_DASHBOARD_EVICT: evict,
+      });
+      try {
+        expect((await fetch(`${node.url}/dashboard/`)).status).toBe(status);
+        expect((await node.get('/dashboard/cluster')).body['canEvict']).toBe(canEvict);
+      } finally {
+        await node.stop();
+      }
+    },
+  );
+
+  it('takes an empty variable of the environment for one that is not set', async () => {
+    const node = await ServeProcess.start([], {
+      ROLLCALL_REDIS: '',
+      ROLLCALL_STRATEGY: '',
+      ROLLCALL_NAME: '',
+      ROLLCALL_LINGER_MS: '',
+    });
+    expect(await node.stop('SIGTERM')).toBe(0);
   });
 
   it('writes one ready line to standard output, logs JSON to standard error, ends with 0', async () => {
