@@ -249,12 +249,17 @@ function redisUrl(value: string): string {
 }
 
 function origins(value: string): string[] {
-  return value.split(',').map((origin) => {
+  return value.split(',').map((text) => {
     try {
-      return new URL(origin.trim()).origin;
+      const { protocol, origin } = new URL(text.trim());
+      // Of any other URL it is the text `null`, which is what a page in a sandbox calls itself.
+      if (protocol === 'http:' || protocol === 'https:') return origin;
     } catch {
-      throw new InvalidArgumentError('Origins look like https://example.org, separated by commas.');
+      // Falls through.
     }
+    throw new InvalidArgumentError(
+      'Origins begin with http:// or https://, such as https://example.org, and are separated by commas.',
+    );
   });
 }
 

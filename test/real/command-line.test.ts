@@ -110,6 +110,12 @@ describe('wrong usage ends with code 2 and one sentence', () => {
     ['a linger that is no number', [...insecure, '--linger-ms', '5s'], {}, /whole number/],
     ['a name with spaces', [...insecure, '--name', 'node one'], {}, /--name must be/],
     ['an origin that is none', [...insecure, '--cors-origin', 'example'], {}, /https:\/\/example/],
+    [
+      'an origin without http or https',
+      [...insecure, '--cors-origin', 'https://example.org,localhost:5173'],
+      {},
+      /localhost:5173.* http:\/\/ or https:\/\//,
+    ],
   ])('%s', async (_name, args, env, message) => {
     const { code, stdout, stderr } = await run(args, env);
     expect(stderr).toMatch(message);
