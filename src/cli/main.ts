@@ -249,9 +249,9 @@ function redisUrl(value: string): string {
 }
 
 function origins(value: string): string[] {
-  return value.split(',').map((text) => {
+  return value.split(',').map((each) => {
     try {
-      const { protocol, origin } = new URL(text.trim());
+      const { protocol, origin } = new URL(each.trim());
       // Of any other URL it is the text `null`, which is what a page in a sandbox calls itself.
       if (protocol === 'http:' || protocol === 'https:') return origin;
     } catch {
@@ -329,4 +329,8 @@ function report(error: unknown): number {
   return 1;
 }
 
+/** Nobody reads the log any more: a node goes on without it. */
+process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
 await main();

@@ -1,6 +1,6 @@
 import { createServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { pino, type Logger } from 'pino';
+import { pino, type DestinationStream, type Logger } from 'pino';
 import { Server, type Socket } from 'socket.io';
 import {
   createHttpApi,
@@ -65,6 +65,12 @@ const DRAIN_PAUSE_MS = 50;
 const CLOSE_LIMIT_MS = 3000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
+/**
+ * Not pino's own destinations: an asynchronous one never ends once nobody reads the log any more, and a
+ * synchronous one stops the node while its reader has stalled.
+ */
+const LOG: DestinationStream = { write: (line) => void process.stderr.write(line) };
+
 /** Runs one node until it is told to stop. */
 export async function serve(options: ServeOptions): Promise<void> {
   if (options.dashboard === true && accessFor(options) === 'closed') {
@@ -77,7 +83,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   }
   const authenticate = authenticatorFor(options);
   const adapterKind = adapterFor(options);
-  const logger = pino({ level: options.logLevel, base: { name: 'rollcall' } }, pino.destination(2));
+  const logger = pino({ level: options.logLevel, base: { name: 'rollcall' } }, LOG);
   const presenceSettings = presenceOptions(options, logger);
   resolveOptions(presenceSettings);
   const redis =

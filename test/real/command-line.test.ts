@@ -1,15 +1,20 @@
+import { spawn, type ChildProcess } from 'node:child_process';
 import { createServer } from 'node:http';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { TestClient } from '../support/client.js';
 import { freePort } from '../support/ports.js';
+import { tied } from '../support/process.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { ServeProcess } from '../support/serve.js';
 import { waitFor } from '../support/wait.js';
 
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'rollcall-cli-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 writeFileSync(join(folder, 'no-key.pem'), 'not a key');
@@ -187,6 +192,32 @@ describe('a fault outside ends with code 1 and one sentence', () => {
   });
 });
 
+/** A node whose log the test reads itself, as far as it likes. */
+async function withLog(): Promise<{ child: ChildProcess; log: Readable; url: string }> {
+  const args = ['serve', '--auth', 'insecure', '--port', '0'];
+  const child = tied(
+    spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'] }),
+  );
+  const log = child.stderr as Readable;
+  let text = '';
+  log.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  await waitFor(
+    () => text.includes('"serving"'),
+    () => `it to serve; its log: ${text}`,
+  );
+  return { child, log, url: /"url":"([^"]+)"/.exec(text)?.[1] ?? '' };
+}
+
+async function ends(child: ChildProcess): Promise<number | null> {
+  child.kill('SIGTERM');
+  try {
+    await waitFor(() => child.exitCode !== null, 'the end');
+    return child.exitCode;
+  } finally {
+    child.kill('SIGKILL');
+  }
+}
+
 describe('rollcall serve', () => {
   it('takes every flag from the environment, and the flag before it', async () => {
     const port = await freePort();
@@ -284,6 +315,28 @@ describe('rollcall serve', () => {
   it('drains and ends with 0 on SIGINT too', async () => {
     const node = await ServeProcess.start();
     expect(await node.stop('SIGINT')).toBe(0);
+  });
+
+  it('ends on a signal though nobody reads its log any more', async () => {
+    const { child, log } = await withLog();
+    log.destroy();
+    expect(await ends(child)).toBe(0);
+  });
+
+  it('serves, and ends on a signal, though who reads its log has stalled', async () => {
+    const { child, log, url } = await withLog();
+    log.pause();
+    const reason = 'x'.repeat(200);
+    // Far more than pipes and buffers hold on the way.
+    for (let i = 0; i < 2000; i++) {
+      const evicted = await fetch(`${url}/api/users/ada?reason=${reason}`, {
+        method: 'DELETE',
+        signal: AbortSignal.timeout(20_000),
+      });
+      expect(evicted.status).toBe(200);
+      await evicted.arrayBuffer();
+    }
+    expect(await ends(child)).toBe(0);
   });
 
   it('drains though a client hangs that has megabytes to read', async () => {
