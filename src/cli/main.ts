@@ -305,6 +305,18 @@ async function main(): Promise<void> {
   }
 }
 
+/** Whoever reads may have seen enough, as `| head` has: that is no fault. */
+function letReadersGo(): void {
+  const serves = ['serve', 'demo'].includes(process.argv[2] ?? '');
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+      // What is not there to be read goes on; anything else ends as SIGPIPE would end it.
+      if (stream === process.stdout && !serves) process.exit(141);
+    });
+  }
+}
+
 /** Options that are flags here; errors name what the user typed. */
 const OPTION_NAMES = /\b(lingerMs|heartbeatMs|downAfterMs|typingTimeoutMs|nodeName)\b/g;
 
@@ -329,8 +341,5 @@ function report(error: unknown): number {
   return 1;
 }
 
-/** Nobody reads the log any more: a node goes on without it. */
-process.stderr.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-});
+letReadersGo();
 await main();

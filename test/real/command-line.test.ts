@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -192,12 +193,18 @@ describe('a fault outside ends with code 1 and one sentence', () => {
   });
 });
 
+/** Runs it with a standard output whose reader has gone, as `| true` does. */
+function unread(args: readonly string[]): ChildProcess {
+  const child = tied(
+    spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] }),
+  );
+  child.stdout?.destroy();
+  return child;
+}
+
 /** A node whose log the test reads itself, as far as it likes. */
 async function withLog(): Promise<{ child: ChildProcess; log: Readable; url: string }> {
-  const args = ['serve', '--auth', 'insecure', '--port', '0'];
-  const child = tied(
-    spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'] }),
-  );
+  const child = unread(['serve', '--auth', 'insecure', '--port', '0']);
   const log = child.stderr as Readable;
   let text = '';
   log.on('data', (chunk: Buffer) => (text += chunk.toString()));
@@ -217,6 +224,30 @@ async function ends(child: ChildProcess): Promise<number | null> {
     child.kill('SIGKILL');
   }
 }
+
+it('ends without a word when who reads its output has seen enough', async () => {
+  const file = join(folder, 'recording');
+  const node = await ServeProcess.start(['--record', file]);
+  try {
+    const api = ['--url', node.url];
+    await waitFor(() => statSync(file).size > 0, 'the recording');
+    for (const args of [
+      ['replay', '--verbose', file],
+      ['top', ...api],
+      ['explain', 'ada', ...api],
+      ['simulate', '--seed', '1'],
+    ]) {
+      const child = unread(args);
+      let said = '';
+      child.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()));
+      const [code] = (await once(child, 'close')) as [number | null];
+      // As a program ends that a closed pipe ends.
+      expect([args[0], said, code]).toEqual([args[0], '', 141]);
+    }
+  } finally {
+    await node.stop();
+  }
+});
 
 describe('rollcall serve', () => {
   it('takes every flag from the environment, and the flag before it', async () => {
@@ -315,6 +346,12 @@ describe('rollcall serve', () => {
   it('drains and ends with 0 on SIGINT too', async () => {
     const node = await ServeProcess.start();
     expect(await node.stop('SIGINT')).toBe(0);
+  });
+
+  it('goes on though nobody reads that it is ready', async () => {
+    const { child, url } = await withLog();
+    expect((await fetch(`${url}/healthz`)).status).toBe(200);
+    expect(await ends(child)).toBe(0);
   });
 
   it('ends on a signal though nobody reads its log any more', async () => {
