@@ -236,16 +236,17 @@ function topCommand(): Command {
 }
 
 function redisUrl(value: string): string {
-  let protocol: string;
   try {
-    ({ protocol } = new URL(value));
+    const { protocol, pathname, search, hash } = new URL(value);
+    const isCutShort = `${pathname}${search}${hash}`.includes('@');
+    if ((protocol === 'redis:' || protocol === 'rediss:') && !isCutShort) return value;
   } catch {
-    protocol = '';
+    // Falls through.
   }
-  if (protocol !== 'redis:' && protocol !== 'rediss:') {
-    throw new InvalidArgumentError('It must be a URL such as redis://127.0.0.1:6379.');
-  }
-  return value;
+  // Commander's own error would show the value, and the password in it.
+  throw new UsageError(
+    '--redis must be a URL such as redis://127.0.0.1:6379; in a password / is written %2F, ? %3F and # %23',
+  );
 }
 
 function origins(value: string): string[] {

@@ -197,6 +197,8 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message || error.name : String(error);
 }
 
+/** A password may hold anything, an @ as well: what is shown is taken from the parts, not cut out. */
 function hidePassword(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, '//');
+  const { protocol, host } = new URL(url);
+  return `${protocol}//${host}`;
 }

@@ -87,6 +87,18 @@ describe('wrong usage ends with code 2 and one sentence', () => {
       /leave one of them out/,
     ],
     ['a URL that is none', [...insecure, '--redis', 'localhost'], {}, /redis:\/\/127/],
+    [
+      'a URL that its password breaks, without the password',
+      [...insecure, '--redis', 'redis://user:hu/sh@127.0.0.1:6379'],
+      {},
+      /^(?!.*(hu|sh@)).*--redis .*redis:\/\/127.* %2F/,
+    ],
+    [
+      'a URL that its password cuts short, without the password',
+      [...insecure, '--redis', 'redis://user:12/sh@127.0.0.1:6379'],
+      {},
+      /^(?!.*(12\/|sh@)).*--redis .*redis:\/\/127.* %2F/,
+    ],
     ['a URL of the web', [...insecure, '--redis', 'http://127.0.0.1'], {}, /redis:\/\/127/],
     [
       'a dashboard for nobody',
@@ -159,14 +171,17 @@ describe('a fault outside ends with code 1 and one sentence', () => {
     expect(code).toBe(1);
   });
 
-  it('a Redis that is not there, without its password', async () => {
-    const url = `redis://user:hush@127.0.0.1:${await freePort()}`;
-    const { code, stdout, stderr } = await run(['serve', '--auth', 'insecure', '--redis', url]);
-    expect(stderr).toMatch(/Redis at redis:\/\/127\.0\.0\.1:\d+ cannot be reached/);
-    expect(stderr).toMatch(ONE_LINE);
-    expect(stderr).not.toContain('hush');
-    expect([code, stdout]).toEqual([1, '']);
-  });
+  it.each(['hush', 'hush@hush', 'hush:hush'])(
+    'a Redis that is not there, without its password %s',
+    async (password) => {
+      const url = `redis://user:${password}@127.0.0.1:${await freePort()}/0?password=hush`;
+      const { code, stdout, stderr } = await run(['serve', '--auth', 'insecure', '--redis', url]);
+      expect(stderr).toMatch(/Redis at redis:\/\/127\.0\.0\.1:\d+ cannot be reached/);
+      expect(stderr).toMatch(ONE_LINE);
+      expect(stderr).not.toContain('hush');
+      expect([code, stdout]).toEqual([1, '']);
+    },
+  );
 
   it('a Redis that never answers', async () => {
     const open = new Set<Socket>();
