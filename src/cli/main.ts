@@ -50,7 +50,10 @@ function readEnvironment(command: Command): void {
     const value = process.env[name]?.toLowerCase();
     if (value === undefined || (option.isBoolean() && ON.includes(value))) continue;
     const isOff = option.isBoolean() && OFF.includes(value);
-    if (isOff || (value === '' && !GUARDS.includes(name))) delete process.env[name];
+    const isEmpty = value === '' && !GUARDS.includes(name);
+    // Kubernetes sets it in every pod beside a service that is named rollcall.
+    const isService = name === 'ROLLCALL_PORT' && value.startsWith('tcp://');
+    if (isOff || isEmpty || isService) delete process.env[name];
     else if (option.isBoolean()) {
       command.error(
         `${name} is '${process.env[name]}' in the environment; it must be true, 1, yes or on, or else false, 0, no or off`,

@@ -107,6 +107,12 @@ describe('wrong usage ends with code 2 and one sentence', () => {
       /--dashboard .*needs --api-key/,
     ],
     ['no key at all', ['serve'], {}, /--jwt-secret or --jwt-public-key/],
+    [
+      'no key, and not the port that Kubernetes sets for a service named rollcall',
+      ['serve'],
+      { ROLLCALL_PORT: 'tcp://10.96.0.10:3001' },
+      /--jwt-secret or --jwt-public-key/,
+    ],
     ['an empty secret', ['serve', '--jwt-secret', ' '], {}, /--jwt-secret must not be empty/],
     ['two keys', ['serve', '--jwt-secret', 'a', '--jwt-public-key', 'b'], {}, /not both/],
     ['a key that is no file', ['serve', '--jwt-public-key', '/no/such'], {}, /there is no file/],
