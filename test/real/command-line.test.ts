@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { TestClient } from '../support/client.js';
 import { freePort } from '../support/ports.js';
 import { tied } from '../support/process.js';
@@ -214,11 +214,17 @@ describe('a fault outside ends with code 1 and one sentence', () => {
   });
 });
 
+const children: ChildProcess[] = [];
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+});
+
 /** Runs it with a standard output whose reader has gone, as `| true` does. */
 function unread(args: readonly string[]): ChildProcess {
   const child = tied(
     spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] }),
   );
+  children.push(child);
   child.stdout?.destroy();
   return child;
 }
@@ -238,12 +244,8 @@ async function withLog(): Promise<{ child: ChildProcess; log: Readable; url: str
 
 async function ends(child: ChildProcess): Promise<number | null> {
   child.kill('SIGTERM');
-  try {
-    await waitFor(() => child.exitCode !== null, 'the end');
-    return child.exitCode;
-  } finally {
-    child.kill('SIGKILL');
-  }
+  await waitFor(() => child.exitCode !== null, 'the end');
+  return child.exitCode;
 }
 
 it('ends without a word when who reads its output has seen enough', async () => {
