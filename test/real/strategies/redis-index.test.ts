@@ -131,7 +131,9 @@ describe.runIf(hasRedis)('the index in Redis', () => {
     ['database', (i) => ({ db: i })],
   ])('is left alone by another application, which its %s keeps apart', async (_how, optionsOf) => {
     const nodes = [];
-    for (const i of [1, 2]) nodes.push(await node(connect(redis, optionsOf(i))));
+    // Leases that no stall of this machine outlasts: they would be taken anew, and all be written again.
+    const long = { lingerMs: 5000, downAfterMs: 5000 };
+    for (const i of [1, 2]) nodes.push(await node(connect(redis, optionsOf(i)), long));
     const [a, b] = nodes as [(typeof nodes)[0], (typeof nodes)[0]];
     const alice = await join(a, 'alice');
     await join(b, 'bob');
