@@ -119,6 +119,19 @@ describe.runIf(hasRedis).each(Object.keys(STRATEGIES))('%s', (name) => {
     return client;
   }
 
+  /** Bob is on a node that goes on; ada was on one that has left in order, and lingers. */
+  async function adaLingers(
+    options: Partial<PresenceOptions> = {},
+  ): Promise<{ b: Node; bob: TestClient }> {
+    const [a, b] = (await nodes(2, options)) as [Node, Node];
+    const bob = await join(b, 'bob');
+    await join(a, 'ada');
+    await bob.sees('c', ['ada', 'bob']);
+    await a.presence.close();
+    await waitFor(() => b.down.length > 0, 'the leave');
+    return { b, bob };
+  }
+
   const ids = (users: readonly { userId: string }[]): string =>
     users
       .map(({ userId }) => userId)
@@ -126,12 +139,7 @@ describe.runIf(hasRedis).each(Object.keys(STRATEGIES))('%s', (name) => {
       .join();
 
   it('fetchUser agrees with what this node tells, while the user of a node that left lingers', async () => {
-    const [a, b] = (await nodes(2)) as [Node, Node];
-    const bob = await join(b, 'bob');
-    await join(a, 'ada');
-    await bob.sees('c', ['ada', 'bob']);
-    await a.presence.close();
-    await waitFor(() => b.down.length > 0, 'the leave');
+    const { b, bob } = await adaLingers();
     const { communities, complete } = await b.presence.fetchUser('ada');
     expect(bob.model.present('c')).toEqual(['ada', 'bob']); // shown to clients, for the linger
     if (name !== 'redis') expect(b.presence.isOnline('ada')).toBe(true);
@@ -142,12 +150,7 @@ describe.runIf(hasRedis).each(Object.keys(STRATEGIES))('%s', (name) => {
   });
 
   it('fetchCommunity agrees with what this node tells, while the user of a node that left lingers', async () => {
-    const [a, b] = (await nodes(2)) as [Node, Node];
-    const bob = await join(b, 'bob');
-    await join(a, 'ada');
-    await bob.sees('c', ['ada', 'bob']);
-    await a.presence.close();
-    await waitFor(() => b.down.length > 0, 'the leave');
+    const { b, bob } = await adaLingers();
     const { users, info } = await b.presence.fetchCommunity('c');
     expect(bob.model.present('c')).toEqual(['ada', 'bob']);
     expect([ids(users), info.complete]).toEqual(['ada,bob', true]);
@@ -269,12 +272,7 @@ describe.runIf(hasRedis).each(Object.keys(STRATEGIES))('%s', (name) => {
   });
 
   it('explain says when the user of a node that left ends', async () => {
-    const [a, b] = (await nodes(2, { lingerMs: 4000 })) as [Node, Node];
-    const bob = await join(b, 'bob');
-    await join(a, 'ada');
-    await bob.sees('c', ['ada', 'bob']);
-    await a.presence.close();
-    await waitFor(() => b.down.length > 0, 'the leave');
+    const { b } = await adaLingers({ lingerMs: 4000 });
     const { devices } = await b.presence.explain('ada');
     expect(devices).toHaveLength(1);
     expect(devices[0]?.lingerLeftMs).toBeGreaterThan(2000);

@@ -125,6 +125,31 @@ export class Engines {
     if (node.isAlive) this.input(node, (t) => node.engine.disconnect(socketId, reason, t));
   }
 
+  /**
+   * A device of `u` is lost at one node and comes back at the other while nothing is heard between them.
+   * Gives those who watch, one on each; `onMedium` is told when the medium goes and comes.
+   */
+  moveUnheard(
+    from: SimNode,
+    to: SimNode,
+    onMedium: (isUp: boolean) => void = () => {},
+  ): SimClient[] {
+    const watchers = [this.join(from, 'wa', 'd', 'c'), this.join(to, 'wb', 'd', 'c')];
+    const tab = this.join(from, 'u', 'tab', 'c');
+    this.run(1000);
+    this.isMediumUp = false;
+    onMedium(false);
+    this.run(3000);
+    this.gone(tab, 'disconnected');
+    this.run(300);
+    this.join(to, 'u', 'tab', 'c');
+    this.run(4 * LINGER_MS);
+    this.isMediumUp = true;
+    onMedium(true);
+    this.run(10_000);
+    return watchers;
+  }
+
   #isFor(to: SimNode, route: Route): boolean {
     if (!this.isRouted || route === 'all') return true;
     return 'shard' in route ? to.shards.has(route.shard) : to.engine.nodeId === route.nodeId;

@@ -130,19 +130,7 @@ describe('an index under faults', () => {
       const index = new SimIndex(engines);
       const [a, b] = [engines.start(indexed), engines.start(indexed)];
       engines.run(2000);
-      const watchers = [engines.join(a, 'wa', 'd', 'c'), engines.join(b, 'wb', 'd', 'c')];
-      const tab = engines.join(a, 'u', 'tab', 'c');
-      engines.run(1000);
-      engines.isMediumUp = false;
-      index.isAway = true;
-      engines.run(3000);
-      engines.gone(tab, 'disconnected');
-      engines.run(300);
-      engines.join(b, 'u', 'tab', 'c');
-      engines.run(4 * LINGER_MS);
-      engines.isMediumUp = true;
-      index.isAway = false;
-      engines.run(10_000);
+      const watchers = engines.moveUnheard(a, b, (isUp) => (index.isAway = !isUp));
       for (const { model } of watchers) {
         expect(model.present('c')).toEqual(['u', 'wa', 'wb']);
         expect(model.count('userOffline')).toBe(0);

@@ -163,18 +163,7 @@ describe('on-demand', () => {
       const engines = new Engines(seed);
       const [a, b] = [engines.start(onDemand()), engines.start(onDemand())];
       engines.run(2000);
-      const watchers = [engines.join(a, 'wa', 'd', 'c'), engines.join(b, 'wb', 'd', 'c')];
-      const tab = engines.join(a, 'u', 'tab', 'c');
-      engines.run(1000);
-      engines.isMediumUp = false;
-      engines.run(3000);
-      engines.gone(tab, 'disconnected');
-      engines.run(300);
-      engines.join(b, 'u', 'tab', 'c');
-      engines.run(4 * LINGER_MS);
-      engines.isMediumUp = true;
-      engines.run(10_000);
-      for (const { model } of watchers) {
+      for (const { model } of engines.moveUnheard(a, b)) {
         expect(model.present('c')).toEqual(['u', 'wa', 'wb']);
         expect(model.count('userOffline')).toBe(0);
       }
