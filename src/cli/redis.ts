@@ -169,9 +169,9 @@ function guard(client: Client, logger: Logger): Client {
 }
 
 async function requireVersion7(client: Client, shown: string): Promise<void> {
-  const info = await client.info('server');
-  const version = /redis_version:(\d+)/.exec(info)?.[1];
-  if (version !== undefined && Number(version) < 7) {
+  // Not INFO, which a user of Redis without dangerous commands may not call.
+  const { version } = await client.hello();
+  if (Number.parseInt(version, 10) < 7) {
     throw new FaultError(
       `Redis at ${shown} is older than 7.0, which --adapter redis-sharded needs; use --adapter redis`,
     );

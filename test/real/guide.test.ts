@@ -15,7 +15,9 @@ import { waitFor } from '../support/wait.js';
 const NGINX = process.env['NGINX'];
 if (NGINX === undefined && process.env['CI']) throw new Error('CI needs nginx; run npm test');
 
-const guide = readFileSync(fileURLToPath(new URL('../../docs/guide.md', import.meta.url)), 'utf8');
+const read = (page: string): string =>
+  readFileSync(fileURLToPath(new URL(`../../docs/${page}`, import.meta.url)), 'utf8');
+const guide = read('guide.md');
 
 describe.runIf(hasRedis && NGINX !== undefined)('the load balancer of the guide', () => {
   const folder = mkdtempSync(join(tmpdir(), 'rollcall-nginx-'));
@@ -86,5 +88,44 @@ describe.runIf(hasRedis && NGINX !== undefined)('the load balancer of the guide'
     expect(clients.flatMap(({ violations }) => violations)).toEqual([]);
     for (const client of clients) client.close();
     await waitFor(async () => (await nodes[0]?.metric('rollcall_users')) === 0, 'all to be gone');
+  });
+});
+
+describe.runIf(hasRedis)('the user of Redis that the page on security gives', () => {
+  let redis: TestRedis;
+  let url = '';
+  beforeAll(async () => {
+    redis = await TestRedis.start();
+    const rules = /```text\nuser (app .*)\n```/.exec(read('security.md'))?.[1] ?? '';
+    await redis.command('ACL', 'SETUSER', ...rules.split(' '));
+    url = redis.url.replace('//', '//app:secret@');
+  });
+  afterAll(() => redis.stop());
+
+  it.each([
+    '--adapter redis',
+    '--adapter redis-sharded',
+    '--adapter redis-streams',
+    '--transport redis',
+    '--transport redis --adapter memory',
+    '--strategy dual-write',
+    '--strategy redis',
+  ])('is enough for rollcall serve with %s', async (flags) => {
+    const args = ['--redis', url, ...flags.split(' ')];
+    const [one, two] = await Promise.all([ServeProcess.start(args), ServeProcess.start(args)]);
+    try {
+      const ada = await TestClient.join(one.url, { userId: 'ada', communities: ['c'] });
+      const bob = await TestClient.join(two.url, { userId: 'bob', communities: ['c'] });
+      await ada.sees('c', ['ada', 'bob']);
+      await bob.sees('c', ['ada', 'bob']);
+      ada.close();
+      await bob.sees('c', ['bob']);
+      bob.close();
+      expect(await one.stop('SIGTERM')).toBe(0);
+      expect(await two.stop('SIGTERM')).toBe(0);
+      expect([...one.log, ...two.log].filter(({ level }) => Number(level) > 30)).toEqual([]);
+    } finally {
+      await Promise.all([one.stop(), two.stop()]);
+    }
   });
 });
