@@ -37,7 +37,7 @@ export class Announcements {
     this.#logger.info({ event: 'evicted', ...target, reason }, 'an operator ended a user here');
   }
 
-  /** Said once of each: it is heard for each socket and each event, or each user. */
+  /** Said once of each: it is heard for each socket and each event, each user, or each time that somebody reads. */
   outgoingListenerFailed(error: unknown): void {
     if (this.#isFirst('onAnyOutgoing')) this.#logListener('onAnyOutgoing', error);
   }
@@ -47,6 +47,14 @@ export class Announcements {
     this.#logger.error(
       { event: 'sort-key-failed', error: String(error) },
       'sortKey of the application failed; whom it fails for is sorted by name',
+    );
+  }
+
+  metricFailed(error: unknown): void {
+    if (!this.#isFirst('metrics')) return;
+    this.#logger.error(
+      { event: 'metric-failed', error: String(error) },
+      'a metric that the application added failed: none can be read',
     );
   }
 

@@ -44,9 +44,9 @@ export function createPresence<S extends Socket = Socket>(
   const nodeId = randomBytes(9).toString('base64url');
   const medium = new Medium(nsp, { nodeId, strategy, limits, logger, options });
   const { transport } = medium;
-  const metrics = new Metrics();
   const events = new EventEmitter<PresenceEvents>();
   const announcements = new Announcements(events, logger);
+  const metrics = new Metrics((error) => announcements.metricFailed(error));
   const node = strategy.createEngine({
     nodeId,
     nodeName: options.nodeName,

@@ -1,12 +1,32 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { NodeGauges, NodeStats, NodeView } from '../core/index.js';
 
+/** Tells why it could not be read: who asks over HTTP is not told. */
+class ReadableRegistry extends Registry {
+  readonly #onFailed: (error: unknown) => void;
+
+  constructor(onFailed: (error: unknown) => void) {
+    super();
+    this.#onFailed = onFailed;
+  }
+
+  override async metrics(): Promise<string> {
+    try {
+      return await super.metrics();
+    } catch (error) {
+      this.#onFailed(error);
+      throw error;
+    }
+  }
+}
+
 /**
  * What an operator can measure, for Prometheus. Everything the core counts is read when it is asked
  * for; only distributions are observed as they happen. No user or community is ever a label.
  */
 export class Metrics {
-  readonly registry = new Registry();
+  readonly #onUnreadable: (error: unknown) => void;
+  readonly registry: Registry = new ReadableRegistry((error) => this.#onUnreadable(error));
   readonly #flushOps = this.#histogram(
     'rollcall_flush_ops',
     'Changes in one flush to the other nodes',
@@ -54,6 +74,10 @@ export class Metrics {
   #flushes = 0;
   #primes = 0;
   #primeMs = 0;
+
+  constructor(onUnreadable: (error: unknown) => void) {
+    this.#onUnreadable = onUnreadable;
+  }
 
   refused(code: string): void {
     this.#refused.inc({ code });

@@ -1,6 +1,8 @@
+import { request } from 'node:http';
+import { json } from 'node:stream/consumers';
 import { Gauge } from 'prom-client';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createHttpApi, type HttpApiOptions, type Presence } from 'rollcall';
+import { createHttpApi, type HttpApiOptions, type Presence, type UserPresence } from 'rollcall';
 import { Application } from '../support/application.js';
 import { TestClient } from '../support/client.js';
 import { freePort } from '../support/ports.js';
@@ -10,6 +12,15 @@ import { waitFor } from '../support/wait.js';
 
 const DASHBOARD = new URL('../../dist/server/http/dashboard.js', import.meta.url).href;
 const KEY = { headers: { Authorization: 'Bearer the-key' } };
+
+/** Asks for a path as it stands, which fetch would put in order first. */
+function ask(url: string, method: string, path: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    request(url, { method, path, ...KEY }, (response) => resolve(json(response)))
+      .once('error', reject)
+      .end();
+  });
+}
 
 describe('the HTTP API', () => {
   let node: ServeProcess;
@@ -93,6 +104,24 @@ describe('the HTTP API', () => {
       expect(response.headers.get('www-authenticate')).toMatch(/Bearer/);
       expect(await response.json()).toMatchObject({ error: { code: 'UNAUTHORIZED' } });
     }
+  });
+
+  it.each(['ada#1', 'a\\b', '.', '..'])('ends whom it shows as %s, and nobody else', async (id) => {
+    const join = (userId: string): Promise<TestClient> =>
+      TestClient.join(node.url, { userId, communities: ['odd'] });
+    const others = ['ada', 'a/b'];
+    clients.push(...(await Promise.all([id, ...others].map(join))));
+    for (const path of [`/api/users/${id}`, `/api/users/${encodeURIComponent(id)}?reason=x`]) {
+      expect(await ask(node.url, 'GET', path)).toMatchObject({ userId: id });
+      expect(await ask(node.url, 'DELETE', path)).toMatchObject({ userId: id, sockets: 1 });
+      clients.push(await join(id));
+    }
+    expect(await ask(node.url, 'DELETE', `/api/users/${id}`)).toMatchObject({ sockets: 1 });
+    const { users } = (await node.get('/api/communities/odd', KEY)).body as {
+      users: UserPresence[];
+    };
+    expect(users.map(({ userId }) => userId).sort()).toEqual(others.sort());
+    for (const client of clients.splice(1)) client.close();
   });
 
   it('says with which methods it takes a user', async () => {
@@ -210,12 +239,15 @@ describe('createHttpApi in an application', () => {
 describe('what is answered late', () => {
   let application: Application;
   let presence: Presence;
+  const logged: object[] = [];
   const rejections: unknown[] = [];
   const note = (error: unknown): void => void rejections.push(error);
   beforeEach(async () => {
     process.on('unhandledRejection', note);
     application = await Application.start();
-    presence = application.present();
+    logged.length = 0;
+    const error = (data: object): void => void logged.push(data);
+    presence = application.present({ logger: { info: () => {}, warn: () => {}, error } });
     await presence.ready();
   });
   afterEach(async () => {
@@ -226,7 +258,7 @@ describe('what is answered late', () => {
     expect(rejections.splice(0)).toEqual([]);
   });
 
-  it('is 500 where a metric of the application fails', async () => {
+  it('is 500 where a metric of the application fails, and the log says why, once', async () => {
     const gauge = new Gauge({
       name: 'of_the_application',
       help: 'x',
@@ -238,15 +270,20 @@ describe('what is answered late', () => {
     presence.metrics.registerMetric(gauge);
     const api = createHttpApi(presence, { access: 'open' });
     application.http.prependListener('request', (...args) => void api(...args));
-    const response = await fetch(`${application.url}/metrics`, {
-      signal: AbortSignal.timeout(30_000),
-    });
-    expect(response.status).toBe(500);
-    const body: unknown = await response.json();
-    expect(body).toMatchObject({
-      error: { code: 'UNAVAILABLE', message: expect.stringContaining('collect()') },
-    });
-    expect(JSON.stringify(body)).not.toContain('secret');
+    for (let i = 0; i < 2; i++) {
+      const response = await fetch(`${application.url}/metrics`, {
+        signal: AbortSignal.timeout(30_000),
+      });
+      expect(response.status).toBe(500);
+      const body: unknown = await response.json();
+      expect(body).toMatchObject({
+        error: { code: 'UNAVAILABLE', message: expect.stringContaining('collect()') },
+      });
+      expect(JSON.stringify(body)).not.toContain('secret');
+    }
+    expect(logged).toEqual([
+      { event: 'metric-failed', error: expect.stringContaining('a secret of the database') },
+    ]);
   });
 
   it.each([

@@ -79,7 +79,8 @@ async function sendMetrics({ metrics }: Presence, response: ServerResponse): Pro
     response.end(text);
   } catch {
     // Those of rollcall do not throw, but the application may have added some of its own.
-    const message = 'a metric that the application added could not be read: its collect() failed';
+    const message =
+      'a metric that the application added could not be read: its collect() failed; the log says why';
     await sendLater(response, failure(500, 'UNAVAILABLE', message));
   }
 }
@@ -107,9 +108,10 @@ export async function evictByUrl(
   before: string,
 ): Promise<Answer> {
   try {
-    const { pathname, searchParams } = new URL(url, 'http://node');
+    // Not by URL, which would make another user of `ada#1`, and nobody of `..`.
+    const [path] = url.split('?', 1) as [string];
     const target: { -readonly [K in (typeof EVICT_PARAMETERS)[number]]?: string } = {};
-    for (const [name, value] of searchParams) {
+    for (const [name, value] of new URLSearchParams(url.slice(path.length))) {
       const known = EVICT_PARAMETERS.find((each) => each === name);
       if (known === undefined || target[known] !== undefined) {
         const most = EVICT_PARAMETERS.join(', ');
@@ -117,7 +119,7 @@ export async function evictByUrl(
       }
       target[known] = value;
     }
-    const userId = decodeURIComponent(pathname.slice(before.length));
+    const userId = decodeURIComponent(path.slice(before.length));
     return { status: 200, body: await presence.evict({ userId, ...target }) };
   } catch (error) {
     return failureOf(error);
