@@ -32,9 +32,12 @@ io.use((socket, next) => {
 const presence = createPresence(io, {
   identify: (socket) => ({
     userId: socket.data.user.id,
-    deviceId: socket.handshake.auth.deviceId,
     info: { name: socket.data.user.name },
     communities: ['lobby'],
+    // What createPresenceDevice says of its tab.
+    deviceId: socket.handshake.auth.deviceId,
+    session: socket.handshake.auth.session,
+    status: socket.handshake.auth.status,
   }),
 });
 

@@ -21,9 +21,11 @@ const io = new Server(app.server, redis === undefined ? {} : { adapter: createAd
 const presence = createPresence(io, {
   // Your own sign-in goes here: nothing of a handshake is to be trusted unchecked.
   identify: (socket) => {
-    const { name, deviceId } = socket.handshake.auth;
+    const { name, deviceId, session, status } = socket.handshake.auth;
     if (typeof name !== 'string' || name === '') return null;
-    return { userId: name.toLowerCase(), deviceId, info: { name }, communities: ['lobby'] };
+    // deviceId, session and status are what createPresenceDevice says of its tab.
+    const communities = ['lobby'];
+    return { userId: name.toLowerCase(), info: { name }, communities, deviceId, session, status };
   },
 });
 presence.on('userOnline', ({ userId }) => app.log.info(`${userId} is online`));

@@ -27,9 +27,12 @@ io.use((socket, next) => {
 const presence = createPresence(io, {
   identify: (socket) => ({
     userId: socket.data.userId,
-    deviceId: socket.handshake.auth.deviceId,
     info: { name: socket.data.name },
     communities: ['everybody'],
+    // What createPresenceDevice says of its tab.
+    deviceId: socket.handshake.auth.deviceId,
+    session: socket.handshake.auth.session,
+    status: socket.handshake.auth.status,
   }),
   strategy: 'on-demand',
   // Nobody flickers who is back within this: longer than a server takes to restart.

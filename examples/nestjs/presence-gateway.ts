@@ -20,13 +20,9 @@ export class PresenceGateway implements OnGatewayInit<Server>, BeforeApplication
     this.presence = createPresence(io, {
       identify: (socket: Socket) => {
         const { id, name } = socket.data as { id: string; name: string };
-        const { deviceId } = socket.handshake.auth as { deviceId?: string };
-        return {
-          userId: id,
-          info: { name },
-          communities: ['lobby'],
-          ...(deviceId !== undefined && { deviceId }),
-        };
+        // What createPresenceDevice says of its tab.
+        const { deviceId, session, status } = socket.handshake.auth;
+        return { userId: id, info: { name }, communities: ['lobby'], deviceId, session, status };
       },
     });
   }

@@ -15,6 +15,7 @@ const presence = createPresence(io, {
     userId: String(auth.userId),
     deviceId: auth.deviceId,
     session: auth.session,
+    status: auth.status,
     info: { name: String(auth.userId) },
     communities: ['lobby'],
   }),

@@ -38,8 +38,8 @@ describe.runIf(hasRedis).each(['express', 'fastify', 'nestjs'] as const)('with %
     servers.push(server);
     return server;
   };
-  const join = async (server: ExampleServer, user: string): Promise<TestClient> => {
-    const client = new TestClient(server.url, { name: user, deviceId: `${user}-1` });
+  const join = async (server: ExampleServer, user: string, more = {}): Promise<TestClient> => {
+    const client = new TestClient(server.url, { name: user, deviceId: `${user}-1`, ...more });
     clients.push(client);
     await waitFor(() => client.model.rosters.has('lobby'), 'the first list');
     return client;
@@ -67,6 +67,10 @@ describe.runIf(hasRedis).each(['express', 'fastify', 'nestjs'] as const)('with %
     const server = await start({});
     const ada = await join(server, 'Ada');
     await ada.sees('lobby', ['ada']);
+    // As createPresenceDevice connects somebody again who is invisible.
+    await join(server, 'Eve', { session: 2, status: 'invisible' });
+    await ada.send('presenceSync', 'lobby');
+    expect(ada.model.count('userOnline', 'eve')).toBe(0);
     if (name === 'express') {
       expect((await fetch(`${server.url}/dashboard`)).status).toBe(200);
     }

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { PresenceOptions } from 'rollcall';
+import { Application } from '../support/application.js';
 import { TestClient } from '../support/client.js';
 import { freePort } from '../support/ports.js';
 import { tied } from '../support/process.js';
@@ -88,6 +90,39 @@ describe.runIf(hasRedis && NGINX !== undefined)('the load balancer of the guide'
     expect(clients.flatMap(({ violations }) => violations)).toEqual([]);
     for (const client of clients) client.close();
     await waitFor(async () => (await nodes[0]?.metric('rollcall_users')) === 0, 'all to be gone');
+  });
+});
+
+describe.each(['guide.md', 'migrating.md'])('`identify` of %s', (page) => {
+  const source = /identify: (\(socket\) => \(\{[^]*?\}\)),\n/.exec(read(page))?.[1];
+  const identify = new Function(`return ${source}`)() as PresenceOptions['identify'];
+  let application: Application;
+  beforeAll(async () => {
+    application = await Application.start();
+    application.io.use((socket, next) => {
+      const { name } = socket.handshake.auth as { name: string };
+      const teams = ['everybody'];
+      socket.data = { user: { id: name, name, teams }, userId: name, name };
+      next();
+    });
+    application.present({ identify });
+  });
+  afterAll(() => application.stop());
+
+  it('shows nobody on reconnecting who is invisible', async () => {
+    const join = async (name: string, more = {}): Promise<TestClient> => {
+      const client = new TestClient(application.url, { name, ...more });
+      await waitFor(() => client.model.rosters.has('everybody'), 'the first list');
+      return client;
+    };
+    const ada = await join('ada');
+    // As createPresenceDevice connects again.
+    const eve = await join('eve', { deviceId: 'eve-1', session: 2, status: 'invisible' });
+    await ada.send('presenceSync', 'everybody');
+    expect(ada.model.count('userOnline', 'eve')).toBe(0);
+    expect(eve.model.user('everybody', 'eve')?.devices).toMatchObject([{ deviceId: 'eve-1' }]);
+    ada.close();
+    eve.close();
   });
 });
 
