@@ -202,6 +202,26 @@ describe('a handshake under jwt auth', () => {
     expect(watcher.violations).toEqual([]);
     watcher.close();
   });
+
+  it('goes on unseen where it connects with another token before', async () => {
+    const exp = Math.ceil(Date.now() / 1000) + 2;
+    const watcher = new TestClient(bySecret.url, {
+      token: await sign({ ...claims, sub: 'watcher' }),
+    });
+    const tokens = [await sign({ ...claims, exp }), await sign(claims)];
+    const ada = new TestClient(bySecret.url, {}, { autoConnect: false });
+    ada.socket.auth = (send: (auth: object) => void) =>
+      send({ token: tokens.shift(), deviceId: 'phone' });
+    ada.socket.connect();
+    await watcher.sees('c', ['ada', 'watcher']);
+    ada.drop();
+    await waitFor(() => tokens.length === 0 && Date.now() > exp * 1000, 'the first to end');
+    await ada.sees('c', ['ada', 'watcher']);
+    await watcher.send('presenceSync', 'c');
+    expect(watcher.model.count('userOffline', 'ada')).toBe(0);
+    ada.close();
+    watcher.close();
+  });
 });
 
 describe('an event', () => {
