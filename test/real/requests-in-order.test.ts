@@ -50,6 +50,33 @@ it('a leave that follows a join is the last word, however long the join takes', 
   expect(await application?.presences[0]?.fetchOnlineUsers('slow')).toEqual([]);
 });
 
+it('what is asked for before it is known who asks comes first all the same', async () => {
+  const asked: (() => void)[] = [];
+  const heard: string[] = [];
+  let identify = (): void => {};
+  application = await Application.start();
+  application.io.on('connection', (socket) => socket.onAny((event: string) => heard.push(event)));
+  application.present({
+    identify: (socket) =>
+      new Promise((resolve) => {
+        identify = () => resolve(socket.handshake.auth as { userId: string });
+      }),
+    authorize: (_identity, id) =>
+      id === 'c' || new Promise<boolean>((resolve) => asked.push(() => resolve(true))),
+  });
+  client = new TestClient(application.url, { userId: 'ada', communities: ['slow'] });
+  const joined = client.send('joinCommunity', 'c');
+  await waitFor(() => heard.includes('joinCommunity'), 'the join to be heard');
+  identify();
+  await waitFor(() => asked.length === 1, 'authorize to be asked for what `identify` gave');
+  const left = client.send('leaveCommunity', 'c');
+  await goOn();
+  asked[0]?.();
+  expect(await joined).toMatchObject({ ok: true });
+  expect(await left).toMatchObject({ ok: true });
+  expect(await application.presences[0]?.fetchOnlineUsers('c')).toEqual([]);
+});
+
 it('joins at once do not pass the limit of communities together', async () => {
   const { asked } = await start({ communitiesPerSocket: 2 });
   const answers = ['a', 'b', 'x', 'y'].map(async (id) => client?.send('joinCommunity', id));

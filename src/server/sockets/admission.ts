@@ -31,8 +31,9 @@ export class Admission {
   }
 
   /**
-   * Identifies a socket and takes it into its communities: those that `identify` gave, and those that
-   * a recovered connection was in before, each only where `authorize` agrees (again).
+   * Identifies a socket, and begins to take it into its communities: those that `identify` gave, and
+   * those that a recovered connection was in before, each only where `authorize` agrees (again). What the
+   * socket asks for has to wait for the first alone: for each community it comes after the second.
    */
   async identify(session: Session, recovered: readonly string[]): Promise<Identified | null> {
     const { socket } = session;
@@ -58,7 +59,7 @@ export class Admission {
     );
     const again = recovered.slice(0, limits.communitiesPerSocket - identity.communities.length);
     const given = [...new Set([...identity.communities, ...again])];
-    await Promise.all(given.map((communityId) => this.#enterGiven(session, communityId)));
+    for (const communityId of given) void this.#enterGiven(session, communityId);
     return identity;
   }
 

@@ -83,7 +83,7 @@ export class Requests {
     try {
       const session = this.#sessions.get(socketId);
       if (session === undefined) throw new PresenceError('UNAVAILABLE', 'presence is closed');
-      const identity = session.identified ?? (await session.identity);
+      const identity = await session.identity;
       if (identity === null) {
         throw new PresenceError(
           'NOT_IDENTIFIED',
