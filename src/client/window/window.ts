@@ -60,6 +60,8 @@ type Answer = ({ ok: true } & Diff) | { ok: false; error: Refusal };
 
 const ANSWER_MS = 10_000;
 const RETRY_MS = 1000;
+/** A list that is scrolled asks no more often than this, lest the server refuse what is asked beside it. */
+const PACE_MS = 100;
 /** Refusals that may be another answer a moment later. */
 const PASSING = /RATE_LIMITED|UNAVAILABLE|TIMEOUT/;
 
@@ -86,11 +88,16 @@ export function createPresenceWindow<Info = Data, Meta = Data>(
     complete: false,
   };
   let draft: Omit<PresenceWindowSnapshot, 'users'> = snapshot;
-  /** Counts what was asked: an answer to an earlier question is nothing to this one. */
+  /** Counts what was asked. */
   let asked = 0;
-  let isAnswered = false;
+  /** What was asked before this is nothing any more: the connection or the right to watch was lost. */
+  let first = 1;
+  /** What was answered last, which is what diffs build on. */
+  let answered = 0;
+  let askedAt = 0;
+  let watched = query;
   let isClosed = false;
-  let retry: ReturnType<typeof setTimeout> | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
 
   /** The own user sees itself even where the others do not. */
   const find = (userId: string): UserPresence | undefined =>
@@ -98,7 +105,9 @@ export function createPresenceWindow<Info = Data, Meta = Data>(
 
   const batch = createBatch(() => {
     const shown = order?.map(find) ?? [...users.keys()].map(find);
-    if (self !== undefined && order === undefined && !users.has(self.userId)) shown.push(self);
+    if (self !== undefined && order === undefined && !users.has(self.userId)) {
+      if (watched.users?.includes(self.userId) ?? watched.countOnly !== true) shown.push(self);
+    }
     let list = shown.filter((user) => user !== undefined);
     const was = snapshot.users;
     if (list.length === was.length && list.every((user, i) => user === was[i])) {
@@ -125,42 +134,48 @@ export function createPresenceWindow<Info = Data, Meta = Data>(
     if (diff.self !== undefined) self = diff.self ?? undefined;
     if (diff.order !== undefined) {
       order = diff.order;
-      const watched = new Set([...order, ...(query.users ?? [])]);
-      for (const userId of users.keys()) if (!watched.has(userId)) users.delete(userId);
+      const shown = new Set([...order, ...(watched.users ?? [])]);
+      for (const userId of users.keys()) if (!shown.has(userId)) users.delete(userId);
     }
     const { total, complete } = diff;
     draft = { communityId, state: 'live', total, complete };
   };
 
-  const deny = (error: Refusal): void =>
+  const deny = (error: Refusal): void => {
+    first = asked + 1;
     batch.add(() => {
       users = new Map();
       order = undefined;
       self = undefined;
       draft = { communityId, state: 'denied', total: 0, complete: false, error };
     });
+  };
 
   const ask = (): void => {
-    clearTimeout(retry);
-    const question = ++asked;
-    isAnswered = false;
+    clearTimeout(timer);
     if (!socket.connected || isClosed) return;
+    const question = ++asked;
+    const wanted = query;
+    askedAt = performance.now();
     socket
       .timeout(ANSWER_MS)
       .emit('presenceWatch', communityId, query, (failed: unknown, answer: Answer) => {
-        if (question !== asked) return;
+        if (question < first) return;
         const error = failed
           ? { code: 'TIMEOUT', message: 'no answer' }
           : answer.ok
             ? undefined
             : answer.error;
         if (error === undefined) {
-          isAnswered = true;
-          batch.add(() => take(answer as Diff, true));
-        } else if (PASSING.test(error.code)) {
-          retry = setTimeout(ask, RETRY_MS);
-        } else {
-          deny(error);
+          answered = question;
+          batch.add(() => {
+            watched = wanted;
+            take(answer as Diff, true);
+          });
+        } else if (question === asked) {
+          clearTimeout(timer);
+          if (PASSING.test(error.code)) timer = setTimeout(ask, RETRY_MS);
+          else deny(error);
         }
       });
   };
@@ -168,8 +183,7 @@ export function createPresenceWindow<Info = Data, Meta = Data>(
   const handlers = {
     connect: ask,
     disconnect: () => {
-      asked++;
-      isAnswered = false;
+      first = asked + 1;
       batch.add(() => {
         if (draft.state === 'live') draft = { ...draft, state: 'stale', complete: false };
       });
@@ -178,14 +192,10 @@ export function createPresenceWindow<Info = Data, Meta = Data>(
       if (!socket.active) deny({ code: 'HANDSHAKE_REFUSED', message });
     },
     presenceDenied: (denied: { communityId: string; error: Refusal }) => {
-      if (denied.communityId !== communityId) return;
-      asked++;
-      isAnswered = false;
-      deny(denied.error);
+      if (denied.communityId === communityId) deny(denied.error);
     },
     presenceDiff: (diff: Diff) => {
-      // Before the answer a diff builds on what was asked before.
-      if (diff.communityId !== communityId || !isAnswered) return;
+      if (diff.communityId !== communityId || answered < first) return;
       batch.add(() => take(diff, diff.reset === true));
     },
   };
@@ -201,16 +211,20 @@ export function createPresenceWindow<Info = Data, Meta = Data>(
     user: find,
     setQuery: (next) => {
       query = next;
-      ask();
+      clearTimeout(timer);
+      const waitMs = askedAt + PACE_MS - performance.now();
+      if (waitMs > 0) timer = setTimeout(ask, waitMs);
+      else ask();
     },
     close: () => {
       if (isClosed) return;
       isClosed = true;
-      asked++;
-      clearTimeout(retry);
+      first = asked + 1;
+      clearTimeout(timer);
       batch.close();
       for (const [event, handler] of Object.entries(handlers)) socket.off(event, handler);
-      if (socket.connected) socket.emit('leaveCommunity', communityId);
+      // Without a connection it is sent on the next one: a recovered one is in the community still.
+      if (asked > 0 && socket.active) socket.emit('leaveCommunity', communityId);
     },
   };
   return window as unknown as PresenceWindow<Info, Meta>;

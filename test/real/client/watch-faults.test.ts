@@ -1,3 +1,4 @@
+import type { ServerOptions } from 'socket.io';
 import { io, type Socket } from 'socket.io-client';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createPresenceWindow, type PresenceWindow } from 'rollcall/client/window';
@@ -15,8 +16,10 @@ describe('while a part of a community is watched', () => {
 
   const present = async (
     options: Parameters<Application['present']>[0] = {},
+    server: Partial<ServerOptions> = {},
   ): Promise<Application> => {
-    const application = await Application.start({ pingInterval: 60_000, pingTimeout: 60_000 });
+    const pings = { pingInterval: 60_000, pingTimeout: 60_000 };
+    const application = await Application.start({ ...pings, ...server });
     ends.push(() => application.stop());
     application.present(options);
     return application;
@@ -154,5 +157,42 @@ describe('while a part of a community is watched', () => {
     window.setQuery({ window: { limit: 10 } });
     await shows(window, 'ada,zoe');
     await ada.sees('c', ['ada', 'zoe']);
+  });
+
+  it('it is left when it is closed, however quickly it was scrolled before', async () => {
+    const application = await present();
+    const ada = await join(application, 'ada');
+    const { window } = watch(application, 'zoe');
+    await shows(window, 'ada,zoe');
+    // More than may be asked in a second: the server refuses what is beyond.
+    for (let offset = 0; offset < 100; offset++) window.setQuery({ window: { offset, limit: 10 } });
+    window.close();
+    await ada.sees('c', ['ada']);
+  });
+
+  it('a scrolled window shows where it has come to, and the others go on to be told of', async () => {
+    const application = await present();
+    const ada = await join(application, 'ada');
+    const { window } = watch(application, 'zoe');
+    await shows(window, 'ada,zoe');
+    for (let i = 0; i < 100; i++) window.setQuery({ window: { offset: i % 2, limit: 1 } });
+    await shows(window, 'zoe');
+    await ada.send('presenceUpdate', { status: 'idle' });
+    await shows(window, 'ada');
+  });
+
+  it('it is left when it is closed without a connection, though that is recovered', async () => {
+    const application = await present({}, { connectionStateRecovery: {} });
+    // Recovery begins with an event of the application.
+    application.io.on('connection', (socket) => socket.emit('hello'));
+    const ada = await join(application, 'ada');
+    const { socket, window } = watch(application, 'zoe');
+    const heard = new Promise((resolve) => socket.once('hello', resolve));
+    await shows(window, 'ada,zoe');
+    await heard;
+    socket.once('disconnect', () => window.close());
+    socket.io.engine.close();
+    await waitFor(() => socket.recovered, 'the connection to be recovered');
+    await ada.sees('c', ['ada']);
   });
 });

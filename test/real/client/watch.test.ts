@@ -147,6 +147,17 @@ describe('watching a part of a community, on two nodes', () => {
     await shows(other, 'watcher');
     expect(other.getSnapshot().total).toBe(1);
     await waitFor(() => ada.user('ada') !== undefined && ids(ada) === 'watcher', 'ada to see both');
+    // Nor is it shown to itself where it did not ask for itself.
+    ada.setQuery({ users: ['watcher'] });
+    await waitFor(() => ada.user('ada') !== undefined && ids(ada) === 'watcher', 'the named one');
+    ada.setQuery({ countOnly: true });
+    await shows(ada, '');
+    ada.setQuery({ users: ['ada'] });
+    await shows(ada, 'ada');
+    ada.setQuery({});
+    await shows(ada, 'watcher,ada');
+    ada.setQuery({ window: { limit: 10 } });
+    await shows(ada, 'watcher');
     await own.socket.emitWithAck('presenceUpdate', { status: 'active' });
     await shows(other, 'ada,watcher');
     await shows(ada, 'ada,watcher');
