@@ -104,14 +104,28 @@ function explain(error: unknown): string {
   return 'the token is not a valid JWT';
 }
 
+const CURVES = ['prime256v1', 'secp384r1', 'secp521r1'];
+
 /** Only the algorithms that fit the key: a public key must never serve as a shared secret. */
 function algorithmsFor(key: Uint8Array | KeyObject): string[] {
   if (key instanceof Uint8Array) return ['HS256', 'HS384', 'HS512'];
+  const { modulusLength = 0, namedCurve = '' } = key.asymmetricKeyDetails ?? {};
   switch (key.asymmetricKeyType) {
     case 'rsa':
     case 'rsa-pss':
+      // By a shorter one jose verifies nothing, and every client would be told that its token is at fault.
+      if (modulusLength < 2048) {
+        throw new UsageError(
+          `--jwt-public-key has ${modulusLength} bits; RSA needs 2048 bits or more`,
+        );
+      }
       return ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
     case 'ec':
+      if (!CURVES.includes(namedCurve)) {
+        throw new UsageError(
+          `--jwt-public-key is on the curve ${namedCurve}; it must be P-256, P-384 or P-521`,
+        );
+      }
       return ['ES256', 'ES384', 'ES512'];
     case 'ed25519':
       return ['EdDSA', 'Ed25519'];

@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { generateKeyPairSync, type KeyPairKeyObjectResult } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -19,6 +20,11 @@ const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'rollcall-cli-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 writeFileSync(join(folder, 'no-key.pem'), 'not a key');
+
+function publicKey(kind: 'rsa' | 'ec', options: object): string {
+  const generate = generateKeyPairSync as (kind: string, options: object) => KeyPairKeyObjectResult;
+  return generate(kind, options).publicKey.export({ type: 'spki', format: 'pem' }).toString();
+}
 
 async function run(
   args: readonly string[],
@@ -114,6 +120,18 @@ describe('wrong usage ends with code 2 and one sentence', () => {
       /--jwt-secret or --jwt-public-key/,
     ],
     ['an empty secret', ['serve', '--jwt-secret', ' '], {}, /--jwt-secret must not be empty/],
+    [
+      'a public key too short to be safe, by which no token could be verified',
+      ['serve', '--jwt-public-key', publicKey('rsa', { modulusLength: 1024 })],
+      {},
+      /--jwt-public-key .*2048 bits/,
+    ],
+    [
+      'a public key on a curve that no token is signed with',
+      ['serve', '--jwt-public-key', publicKey('ec', { namedCurve: 'secp256k1' })],
+      {},
+      /--jwt-public-key .*P-256, P-384 or P-521/,
+    ],
     ['two keys', ['serve', '--jwt-secret', 'a', '--jwt-public-key', 'b'], {}, /not both/],
     ['a key that is no file', ['serve', '--jwt-public-key', '/no/such'], {}, /there is no file/],
     [
