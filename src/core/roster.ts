@@ -158,7 +158,7 @@ function moreAvailable(a: Status, b: Status): Status {
   return a === 'active' || b === 'active' ? 'active' : 'idle';
 }
 
-/** Whether two presences of one user tell the same. Activity times alone are not worth an event. */
+/** Whether two presences of one user tell the same. */
 export function saysTheSame(a: UserPresence, b: UserPresence): boolean {
   if (a === b) return true;
   if (a.status !== b.status || a.onlineSince !== b.onlineSince) return false;
@@ -172,6 +172,7 @@ export function saysTheSame(a: UserPresence, b: UserPresence): boolean {
       x.boardId !== y.boardId ||
       x.typing !== y.typing ||
       x.connectedAt !== y.connectedAt ||
+      x.lastActiveAt !== y.lastActiveAt ||
       !sameData(x.meta, y.meta)
     ) {
       return false;

@@ -41,6 +41,22 @@ describe('a flush that takes several turns', () => {
   });
 });
 
+describe('what is changed and changed back within a flush', () => {
+  it('shows everywhere that somebody was active', () => {
+    const cluster = CoreCluster.of('a', 'b');
+    const ada = cluster.join('a', 'ada');
+    cluster.join('b', 'watcher');
+    cluster.run(60_000);
+    const at = cluster.t.wall;
+    for (const typing of [true, false]) cluster.node('a').update(ada, { typing }, cluster.t);
+    cluster.run(1000);
+    for (const id of ['a', 'b']) {
+      expect(cluster.node(id).user('ada')[0]).toMatchObject({ lastActiveAt: at });
+      expect(cluster.count(id, 'userUpdated', 'ada')).toBe(1);
+    }
+  });
+});
+
 describe('a newcomer', () => {
   /** What a tick does, in order: lists of this community, and deltas for the others. */
   const tick = (cluster: CoreCluster): ('list' | 'delta')[] => {
