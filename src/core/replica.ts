@@ -320,7 +320,7 @@ export class Replica {
     }
     const until = t.now + this.#host.repairGraceMs;
     for (const held of old.values()) {
-      view.expect(held, until, 'disconnected', held.entry.lastActiveAt);
+      view.expect(held, until, 'disconnected', t.wall);
       this.#host.onGone(held.entry, 'disconnected');
     }
     this.#become(staging, next);

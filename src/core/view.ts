@@ -133,10 +133,11 @@ export class View {
       this.drop(held, reason, seenAt, false);
       return;
     }
+    const isExpected = held.until !== 0;
     held.until = until;
     held.untilReason = reason;
     held.seenAt = seenAt;
-    this.#expiring.push(until, held);
+    if (!isExpected) this.#expiring.push(until, held);
   }
 
   /** Says that an owner's visibility changed for this entry. */
@@ -157,6 +158,11 @@ export class View {
     for (let i = 0; i < sliceEntries; i++) {
       const held = this.#expiring.pop(now);
       if (held === undefined) break;
+      if (held.until > now) {
+        // By now it is expected for longer.
+        this.#expiring.push(held.until, held);
+        continue;
+      }
       const { community } = held.user as Tracked;
       if (community.shard !== shard) {
         shard = community.shard;

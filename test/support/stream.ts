@@ -33,6 +33,7 @@ export interface Told {
   readonly communityId: string;
   readonly userId?: string;
   readonly reason?: string;
+  readonly lastSeenAt?: number;
   /** When, in milliseconds on this process's monotonic clock. */
   readonly atMs: number;
 }
@@ -92,10 +93,17 @@ export class StreamModel {
 
   #roster(
     event: Told['event'],
-    { communityId, userId, reason }: { communityId: string; userId: string; reason?: string },
+    told: { communityId: string; userId: string; reason?: string; lastSeenAt?: number },
   ): Map<string, SeenUser> | undefined {
-    const atMs = performance.now();
-    this.told.push({ event, communityId, userId, atMs, ...(reason !== undefined && { reason }) });
+    const { communityId, userId, reason, lastSeenAt } = told;
+    this.told.push({
+      event,
+      communityId,
+      userId,
+      atMs: performance.now(),
+      ...(reason !== undefined && { reason }),
+      ...(lastSeenAt !== undefined && { lastSeenAt }),
+    });
     const roster = this.rosters.get(communityId);
     if (roster === undefined)
       this.#violate(`${event} of ${userId} before the list of ${communityId}`);

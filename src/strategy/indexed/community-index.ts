@@ -226,9 +226,8 @@ export class CommunityIndex {
     for (const [field, held] of this.#held) {
       if (present.has(field)) continue;
       this.#held.delete(field);
-      const seenAt = held.entry.lastActiveAt;
-      if (this.isHealing) view.expect(held, t.now + graceMs, 'disconnected', seenAt);
-      else view.drop(held, 'disconnected', seenAt, false);
+      if (this.isHealing) view.expect(held, t.now + graceMs, 'disconnected', t.wall);
+      else view.drop(held, 'disconnected', t.wall, false);
       onGone(held.entry, 'disconnected');
     }
     this.epoch = epoch;

@@ -6,6 +6,8 @@ import type { View } from '../../core/view.js';
 export interface CopyHost {
   readonly view: View;
   readonly lingerMs: number;
+  /** How long an owner may take to say why somebody went of whom its answer knows nothing any more. */
+  readonly explainMs: number;
   readonly onEntry: (entry: Entry, owner: Owner) => void;
   readonly onGone: (entry: Entry, reason: RemoveReason) => void;
 }
@@ -15,6 +17,16 @@ interface Known {
   seq: number;
   /** It was patched while something before was missing, so part of it may be old. */
   isDoubtful: boolean;
+}
+
+type Removal = Extract<Op, { op: 'remove' }>;
+
+/** Somebody who is in an owner's answer no more. */
+interface Unexplained {
+  readonly held: Held;
+  /** The owner's word is after the one and not after the other. */
+  readonly after: number;
+  readonly until: number;
 }
 
 /** Longer than any answer that is still taken may be late. */
@@ -32,6 +44,8 @@ export class Copy {
   readonly #index: number;
   readonly #held = new Map<string, Known>();
   readonly #gone = new Map<string, { readonly seq: number; readonly until: number }>();
+  /** An answer may be faster than the delta that says why somebody went, and when. */
+  readonly #unexplained = new Map<string, Unexplained>();
   /** Deltas that came before one that is still missing. */
   readonly #ahead = new Set<number>();
   #isDisposed = false;
@@ -56,6 +70,7 @@ export class Copy {
 
   /** A delta of the owner; `ops` are those of this community. False when it is known already. */
   onDelta(seq: number, ops: readonly Op[], t: Instant): boolean {
+    if (this.#unexplained.size > 0) for (const op of ops) this.#explain(seq, op, t);
     if (seq <= this.have || this.#ahead.has(seq)) return false;
     let isWhole = true;
     for (const op of ops) if (!this.#change(seq, op, t)) isWhole = false;
@@ -94,8 +109,10 @@ export class Copy {
     for (const [key, { held, seq: known }] of this.#held) {
       if (present.has(key) || known > seq) continue;
       if (userIds !== undefined && !userIds.includes(held.entry.userId)) continue;
+      const until = t.now + this.#host.explainMs;
       this.#forget(key, seq, t.now);
-      this.#host.view.drop(held, 'disconnected', held.entry.lastActiveAt, false);
+      this.#unexplained.set(key, { held, after: known, until: seq });
+      this.#host.view.expect(held, until, 'disconnected', t.wall);
       this.#host.onGone(held.entry, 'disconnected');
     }
     if (userIds !== undefined) return;
@@ -118,7 +135,7 @@ export class Copy {
       return op.op === 'remove';
     }
     if (seq <= known.seq) return true;
-    const { view, lingerMs, onEntry, onGone } = this.#host;
+    const { view, onEntry } = this.#host;
     const { held } = known;
     if (op.op === 'patch') {
       known.seq = seq;
@@ -128,10 +145,25 @@ export class Copy {
       return !known.isDoubtful;
     }
     this.#forget(key, seq, t.now);
-    if (op.reason === 'moved') view.expect(held, t.now + lingerMs, 'disconnected', op.at);
-    else view.drop(held, op.reason, op.at, false);
-    onGone(held.entry, op.reason);
+    this.#part(held, op, t);
     return true;
+  }
+
+  /** The owner says how somebody went. */
+  #part(held: Held, { reason, at }: Removal, t: Instant): void {
+    const { view, lingerMs, onGone } = this.#host;
+    if (reason === 'moved') view.expect(held, t.now + lingerMs, 'disconnected', at);
+    else view.drop(held, reason, at, false);
+    onGone(held.entry, reason);
+  }
+
+  #explain(seq: number, op: Op, t: Instant): void {
+    if (op.op !== 'remove') return;
+    const key = entryKey(op.communityId, op.userId, op.deviceId);
+    const gone = this.#unexplained.get(key);
+    if (gone === undefined || seq <= gone.after || seq > gone.until) return;
+    this.#unexplained.delete(key);
+    this.#part(gone.held, op, t);
   }
 
   #put(seq: number, entry: Entry, isAnswer: boolean): void {
@@ -149,6 +181,7 @@ export class Copy {
         isDoubtful: false,
       });
       this.#gone.delete(key);
+      this.#unexplained.delete(key);
     } else {
       const isSame = known.held.entry.rev === entry.rev && !known.isDoubtful;
       known.seq = seq;
@@ -169,6 +202,7 @@ export class Copy {
     for (const [key, { until }] of this.#gone) {
       if (until > now) return false;
       this.#gone.delete(key);
+      this.#unexplained.delete(key);
     }
     return true;
   }
@@ -179,6 +213,7 @@ export class Copy {
     for (const { held } of this.#held.values()) each(held);
     this.#held.clear();
     this.#gone.clear();
+    this.#unexplained.clear();
     this.#ahead.clear();
   }
 }

@@ -76,6 +76,8 @@ export class OnDemandNode extends ToldNode {
     this.#copyHost = {
       view: this.view,
       lingerMs: options.lingerMs,
+      // It asks the others first, and says it with its next flush.
+      explainMs: rollCallTimeoutMs + GAP_GRACE_MS,
       onEntry: (entry, owner) => this.devices.onRemote(entry, owner, true, this.t),
       onGone: (entry, reason) => this.devices.onRemoteGone(entry, reason, this.t),
     };

@@ -170,6 +170,32 @@ describe('on-demand', () => {
     }
   });
 
+  it('an answer without somebody who left is no reason to say anything else than the node they left', () => {
+    const engines = new Engines(6);
+    const [a, b, c] = [1, 2, 3].map(() => engines.start(onDemand())) as [SimNode, SimNode, SimNode];
+    engines.run(2000);
+    const watchers = [engines.join(a, 'wa', 'd', 'c'), engines.join(b, 'wb', 'd', 'c')];
+    const u = engines.join(a, 'u', 'd', 'c');
+    engines.run(60_000);
+    // The node they left asks one that does not answer, before it tells the others.
+    engines.filter = (from) => from !== c;
+    engines.gone(u, 'left');
+    engines.run(50);
+    engines.join(b, 'late', 'd', 'c');
+    engines.run(3 * LINGER_MS);
+    for (const { model } of watchers) {
+      expect(model.present('c')).toEqual(['late', 'wa', 'wb']);
+      const [gone] = model.told.filter(({ event }) => event === 'userOffline');
+      const { userId, reason, lastSeenAt } = gone!;
+      expect({ userId, reason, lastSeenAt }).toEqual({
+        userId: 'u',
+        reason: 'left',
+        lastSeenAt: 1_700_000_000_000 + 62_000,
+      });
+      expect(model.violations).toEqual([]);
+    }
+  });
+
   it('refuses a time-out that makes no sense', () => {
     expect(() => onDemand({ rollCallTimeoutMs: 0 })).toThrow(/rollCallTimeoutMs/);
   });
