@@ -53,6 +53,8 @@ export interface Membership {
   lingerUntil: number;
   lingerReason: OfflineReason;
   lingerQueued: boolean;
+  /** It lingers, and while its entry is there an invisible user is not seen: see `Devices`. */
+  hides: boolean;
   droppedAt: number;
 }
 
@@ -223,6 +225,7 @@ export class Connections {
       lingerUntil: 0,
       lingerReason: 'disconnected',
       lingerQueued: false,
+      hides: false,
       droppedAt: 0,
     };
     device.memberships.set(communityId, membership);

@@ -105,7 +105,7 @@ export class Devices {
       if (deviceId !== undefined && device.deviceId !== deviceId) continue;
       for (const membership of device.memberships.values()) {
         if (communityId !== undefined && membership.communityId !== communityId) continue;
-        if (membership.sockets.size > 0) continue;
+        if (membership.sockets.size > 0 || this.#hides(membership)) continue;
         this.#exit(membership, 'left', t);
         this.#end(membership);
       }
@@ -168,7 +168,8 @@ export class Devices {
     membership.droppedAt = t.wall;
     const { sockets } = membership;
     for (const id of sockets) if (this.connections.socket(id)?.proofUntil === 0) return;
-    if (sockets.size === 0 && (reason === 'left' || membership.entry === null)) {
+    const isOver = reason === 'left' || membership.entry === null;
+    if (sockets.size === 0 && isOver && !this.#hides(membership)) {
       this.#exit(membership, reason, t);
       this.#end(membership);
       return;
@@ -178,8 +179,20 @@ export class Devices {
     this.#linger(membership, t);
   }
 
+  /**
+   * Without its entry its invisible user would be seen again: by a device of which nobody can say that it is
+   * invisible, because its node has died or has left.
+   */
+  #hides(membership: Membership): boolean {
+    const { entry } = membership;
+    if (entry === null || !isVeiled(entry.veil)) return false;
+    const held = this.#recordOf(membership)?.held ?? [];
+    return held.some((other) => !other.owner.hidden && other.entry.veil < entry.veil);
+  }
+
   #linger(membership: Membership, t: Instant): void {
     membership.lingerUntil = t.now + this.#host.lingerMs;
+    membership.hides = this.#hides(membership);
     if (membership.lingerQueued) return;
     membership.lingerQueued = true;
     this.#due.push(membership.lingerUntil, { type: 'linger', membership });
@@ -501,15 +514,19 @@ export class Devices {
       this.#due.push(membership.lingerUntil, due);
       return;
     }
-    const { hearsAll, deafLingerMs = 0 } = this.#host;
-    if (
-      t.now < membership.lingerUntil + deafLingerMs &&
-      hearsAll?.(membership.communityId) === false
-    ) {
+    const { hearsAll, lingerMs, deafLingerMs = 0 } = this.#host;
+    if (t.now < membership.lingerUntil + deafLingerMs) {
+      const hid = membership.hides;
+      membership.hides = this.#hides(membership);
       // It may be elsewhere by now, where nothing is heard from. Unknown is not offline.
-      membership.lingerQueued = true;
-      this.#due.push(t.now + LOOK_AGAIN_MS, due);
-      return;
+      const isDeaf = hearsAll?.(membership.communityId) === false;
+      if (isDeaf || membership.hides || hid) {
+        membership.lingerQueued = true;
+        // The others may find a little later than this node that what it hid is gone.
+        const waitMs = isDeaf || membership.hides ? LOOK_AGAIN_MS : lingerMs;
+        this.#due.push(t.now + waitMs, due);
+        return;
+      }
     }
     this.#exit(membership, membership.lingerReason, t);
     membership.lingerUntil = 0;

@@ -537,4 +537,27 @@ describe('race', () => {
       .find((user) => user.userId === 'ada');
     expect(ada?.devices[0]?.meta).toEqual({ i: 99 });
   });
+
+  it.each(['dies', 'leaves'])(
+    'an invisible user who goes is not seen again on a device whose node %s',
+    (how) => {
+      const cluster = CoreCluster.of('a', 'b', 'c');
+      cluster.join('c', 'watcher');
+      cluster.run(500);
+      cluster.join('b', 'ada', 'laptop');
+      const phone = cluster.join('a', 'ada', 'phone');
+      cluster.run(500);
+      if (how === 'dies') cluster.kill('b');
+      else cluster.node('b').close(cluster.t);
+      cluster.run(200);
+      cluster.node('a').update(phone, { status: 'invisible' }, cluster.t);
+      cluster.run(200);
+      cluster.drop(phone, 'left');
+      cluster.run(30_000);
+      expect(cluster.online('c')).toEqual(['watcher']);
+      expect(cluster.count('c', 'userOnline', 'ada')).toBe(1);
+      expect(cluster.count('c', 'userOffline', 'ada')).toBe(1);
+      expect(cluster.node('a').gauges(cluster.now)).toMatchObject({ entriesOwned: 0, waiting: 0 });
+    },
+  );
 });
