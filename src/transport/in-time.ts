@@ -2,7 +2,10 @@
 export async function inTime<T>(promise: Promise<T>, ms: number, who: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`${who} did not answer in ${ms} ms`)), ms);
+    timer = setTimeout(() => {
+      // Timers run before sockets are read: this process may have stood still while the answer came.
+      setImmediate(() => reject(new Error(`${who} did not answer in ${ms} ms`)));
+    }, ms);
   });
   try {
     return await Promise.race([promise, late]);

@@ -114,6 +114,18 @@ describe.runIf(hasRedis)('the index in Redis', () => {
     expect(at.logged).toEqual(['ready']);
   });
 
+  it('is not taken for silent by a node that stood still when the answers came', async () => {
+    const { presence, logged } = await node(connect(), { cluster: 'stalls' });
+    // From then on Redis has the script.
+    await presence.fetchCommunity('elsewhere');
+    const read = presence.fetchCommunity('elsewhere');
+    // Then it has been asked for, and the answer has not been read.
+    for (let i = 0; i < 10; i++) await new Promise<void>((resolve) => process.nextTick(resolve));
+    for (const until = performance.now() + 2500; performance.now() < until;);
+    expect((await read).info.complete).toBe(true);
+    expect(logged).toEqual(['ready']);
+  });
+
   it('tells a user whose id holds a line separator as soon as any other', async () => {
     // No heartbeat comes in time to find that something is missing.
     const slow = { heartbeatMs: 20_000, downAfterMs: 80_000, cluster: 'separators' };
