@@ -43,7 +43,7 @@ export interface PresenceClient<Info = Data, Meta = Data> {
   readonly subscribe: (listener: () => void) => () => void;
   /**
    * Changes this device. The change shows at once, and is taken back should the server refuse it.
-   * Without a connection it is sent when there is one. Never rejects.
+   * Without a connection it is sent when there is one, unless a later change overwrites it. Never rejects.
    */
   readonly update: (patch: DevicePatch<Meta>) => Promise<UpdateResult>;
   readonly setStatus: (status: SettableStatus) => Promise<UpdateResult>;
@@ -52,7 +52,10 @@ export interface PresenceClient<Info = Data, Meta = Data> {
   /** Call it with true at each keystroke, with false when the text is sent. Sends no more than is needed. */
   readonly setTyping: (isTyping: boolean) => Promise<UpdateResult>;
   readonly setMeta: (meta: Meta | null) => Promise<UpdateResult>;
-  /** Takes all listeners off the socket and the page, and ends the timers. The socket stays as it is. */
+  /**
+   * Takes all listeners off the socket and the page, and ends the timers. The socket stays as it is, and
+   * the device begins anew with the status that it had.
+   */
   readonly close: () => void;
 }
 
@@ -77,7 +80,7 @@ const ANSWER_MS = 10_000;
 const TIMED_OUT: Refusal = { code: 'TIMEOUT', message: 'no answer' };
 const CLOSED: Refusal = { code: 'CLOSED', message: 'the client is closed' };
 /** Refusals that may be another answer a moment later. */
-const PASSING = /RATE_|UNAVAILABLE|TIMEOUT/;
+const PASSING = /RATE|UNAV|TIME/;
 
 /**
  * Keeps presence over a socket.io-client socket, which the application makes and owns. Make it before
@@ -88,13 +91,12 @@ export function createPresenceClient<Info = Data, Meta = Data>(
   socket: PresenceSocket,
   options: PresenceClientOptions = {},
 ): PresenceClient<Info, Meta> {
-  const { device, leaveAfterMs = 5000, typingMs = 4000 } = options;
+  let { device } = options;
+  const { leaveAfterMs = 5000, typingMs = 4000, idleAfterMs = 300_000 } = options;
+  const first = device?.status ?? 'active';
   const held = new Map<string, Held>();
   const listeners = new Set<() => void>();
-  /** Counts connections: an answer to an earlier one is nothing to this one. */
-  let generation = 0;
-  let isConnected = false;
-  let isClosed = false;
+  /** One for each connection: an answer to an earlier one is nothing to this one. */
   let connection: Omit<ClientSnapshot, 'self'> = { state: 'syncing' };
   let shownConnection = connection;
   let snapshot: ClientSnapshot;
@@ -111,21 +113,24 @@ export function createPresenceClient<Info = Data, Meta = Data>(
     [...told, listeners].forEach(callAll);
   });
 
-  const request = (event: string, argument: unknown, done: (answer: Answer) => void): void => {
-    const asked = generation;
-    if (isClosed) done({ ok: false, error: CLOSED });
+  /** True when it was sent. */
+  const request = (event: string, argument: unknown, done: (answer: Answer) => void): boolean => {
+    const asked = connection;
+    const isConnected = asked.state === 'live';
+    if (asked.error === CLOSED) done({ ok: false, error: CLOSED });
     else if (isConnected) {
       socket.timeout(ANSWER_MS).emit(event, argument, (failed: unknown, answer: Answer) => {
-        if (asked === generation) done(failed ? { ok: false, error: TIMED_OUT } : answer);
+        if (asked === connection) done(failed ? { ok: false, error: TIMED_OUT } : answer);
       });
     }
+    return isConnected;
   };
 
   const own = createOwnDevice({
     initial: {
       userId: options.userId,
       deviceId: device?.deviceId,
-      status: device?.status ?? 'active',
+      status: first,
       typing: false,
     },
     send: (patch, done) => request('presenceUpdate', patch, done),
@@ -149,6 +154,7 @@ export function createPresenceClient<Info = Data, Meta = Data>(
       listeners: new Set(),
     };
     held.set(communityId, one);
+    batch.add(() => one.turn(connection));
     return one;
   };
 
@@ -174,7 +180,7 @@ export function createPresenceClient<Info = Data, Meta = Data>(
       if (one.isWanted !== isWanted) return;
       if (answer.ok) one.isOwn = isWanted ? (one.isOwn ?? answer.isNew) : undefined;
       else if (PASSING.test(answer.error.code)) one.retry = setTimeout(settle, RETRY_MS, one);
-      else if (isWanted) batch.add(() => one.deny(answer.error));
+      else if (isWanted) batch.add(() => one.turn(answer));
     });
   };
 
@@ -190,38 +196,35 @@ export function createPresenceClient<Info = Data, Meta = Data>(
   /** Changes a community, where it is asked for and this connection says so. */
   const when = ({ communityId }: Told, change: (community: Community) => void): void => {
     const one = held.get(communityId);
-    if (isConnected && one?.isWanted) batch.add(() => change(one));
+    if (connection.state === 'live' && one?.isWanted) batch.add(() => change(one));
   };
   const notice = (user: UserPresence): void => {
-    const { userId, deviceId } = snapshot.self;
-    if (userId !== undefined) return;
-    if (user.devices.some((each) => each.deviceId === deviceId)) own.name(user.userId, deviceId);
+    const { userId = user.userId, deviceId } = snapshot.self;
+    if (userId !== user.userId) return;
+    for (const { deviceId: each, status, boardId, meta } of user.devices) {
+      if (each === deviceId) own.name({ userId, status, boardId, meta });
+    }
   };
 
   /** The connection is another one, and so is what each community knows. */
   const turn = (next: typeof connection): void => {
-    const { error, staleSince = Date.now() } = next;
-    generation++;
     connection = next;
-    batch.add(() => held.forEach((one) => (error ? one.deny(error) : one.restart(staleSince))));
+    batch.add(() => held.forEach((one) => one.turn(connection)));
   };
 
-  const put = (event: Told & { userPresence: UserPresence }): void =>
-    when(event, (community) => community.put(event.userPresence));
+  /** Somebody came, changed or, where nothing is said of them, went. */
+  const replace = (event: Told & { userId: string; userPresence?: UserPresence }): void =>
+    when(event, (community) => community.replace(event.userId, event.userPresence));
 
   const handlers = {
     connect: () => {
-      isConnected = true;
       turn({ state: 'live' });
-      own.name(snapshot.self.userId, device?.deviceId ?? socket.id);
+      own.name({ deviceId: device?.deviceId ?? socket.id });
       own.connected();
       // What was left without a connection is left now: a recovered one is in it still.
       for (const one of held.values()) if (one.isWanted || one.isOwn) settle(one);
     },
-    disconnect: () => {
-      isConnected = false;
-      turn({ state: 'stale', staleSince: Date.now() });
-    },
+    disconnect: () => turn({ state: 'stale', staleSince: Date.now() }),
     connect_error: ({ message }: Error) => {
       if (!socket.active) turn({ state: 'denied', error: { code: 'HANDSHAKE_REFUSED', message } });
     },
@@ -230,36 +233,30 @@ export function createPresenceClient<Info = Data, Meta = Data>(
         users.forEach(notice);
         community.list(users, info);
       }),
-    userOnline: put,
-    userUpdated: put,
-    userOffline: (event: Told & { userId: string }) =>
-      when(event, (community) => community.remove(event.userId)),
+    userOnline: replace,
+    userUpdated: replace,
+    userOffline: replace,
     presenceDenied: (event: Told & { error: Refusal }) =>
-      when(event, (community) => community.deny(event.error)),
+      when(event, (community) => community.turn(event)),
   };
   for (const [event, handler] of Object.entries(handlers)) socket.on(event, handler);
 
   // This device.
 
-  /** It is idle because nobody uses the page, not because somebody said so. */
-  let isAway = false;
-  const { idleAfterMs = 300_000 } = options;
+  /** What somebody said, and not what follows from use. */
+  let chosen = first;
   const unwatchIdle =
     idleAfterMs === false
       ? undefined
       : watchIdle(idleAfterMs, (isIdle) => {
           const { status } = snapshot.self;
-          if (isIdle && status === 'active') {
-            isAway = true;
-            void own.change({ status: 'idle' });
-          } else if (!isIdle && isAway) {
-            isAway = false;
-            if (status === 'idle') void own.change({ status: 'active' });
+          if (isIdle ? status === 'active' : status === 'idle' && chosen !== status) {
+            void own.change({ status: isIdle ? 'idle' : 'active' });
           }
         });
 
   const update = (patch: DevicePatch): Promise<UpdateResult> => {
-    isAway &&= patch.status === undefined;
+    chosen = patch.status ?? chosen;
     return own.change(patch);
   };
   let typingEnds: ReturnType<typeof setTimeout> | undefined;
@@ -291,9 +288,7 @@ export function createPresenceClient<Info = Data, Meta = Data>(
     setTyping,
     setMeta: (meta) => update({ meta }),
     close: () => {
-      isClosed = true;
-      generation++;
-      isConnected = false;
+      connection = { state: 'denied', error: CLOSED };
       for (const [event, handler] of Object.entries(handlers)) socket.off(event, handler);
       for (const { leaving, retry } of held.values()) {
         clearTimeout(leaving);
@@ -301,6 +296,9 @@ export function createPresenceClient<Info = Data, Meta = Data>(
       }
       clearTimeout(typingEnds);
       unwatchIdle?.();
+      // Who is next with this device begins as this one did.
+      if (device) device.status = first;
+      device = undefined;
       // Answers whatever still waits.
       own.connected();
       batch.close();

@@ -17,11 +17,10 @@ export interface Community {
   readonly user: (userId: string) => UserPresence | undefined;
   /** A list: the first word of a generation. */
   readonly list: (users: readonly UserPresence[], info: ListInfo) => void;
-  readonly put: (user: UserPresence) => void;
-  readonly remove: (userId: string) => void;
-  /** A connection has begun or ended: until its list nothing that is told counts. */
-  readonly restart: (staleSince: number) => void;
-  readonly deny: (error: Refusal) => void;
+  /** Somebody was told of, or is gone; before the list of this generation that does not count. */
+  readonly replace: (userId: string, user?: UserPresence) => void;
+  /** A connection has begun or ended: until its list nothing that is told counts. Or the server has refused. */
+  readonly turn: (change: { readonly error?: Refusal; readonly staleSince?: number }) => void;
   /** Back to the start, with nobody known. */
   readonly clear: () => void;
   /** Shows what has changed. True when anything has. */
@@ -59,14 +58,6 @@ export function createCommunity(communityId: string): Community {
     left = new Map();
     set(change);
   };
-  /** Somebody was told of; before the list of this generation that does not count. */
-  const replace = (userId: string, user?: UserPresence): void => {
-    if (draft.state !== 'live') return;
-    if (user === undefined) told.delete(userId);
-    else told.set(userId, share(find(userId), user));
-    left.delete(userId);
-    isDirty = true;
-  };
 
   return {
     getSnapshot: () => snapshot,
@@ -81,16 +72,21 @@ export function createCommunity(communityId: string): Community {
       if (complete) left = new Map();
       set({ state: 'live', complete, nodes });
     },
-    put: (user) => replace(user.userId, user),
-    remove: (userId) => replace(userId),
-    restart: (staleSince) => {
-      if (draft.state === 'denied') reset({});
+    replace: (userId, user) => {
+      if (draft.state !== 'live') return;
+      if (user) told.set(userId, share(find(userId), user));
+      else told.delete(userId);
+      left.delete(userId);
+      isDirty = true;
+    },
+    turn: ({ error, staleSince = Date.now() }) => {
+      if (error) reset({ state: 'denied', error });
+      else if (draft.state === 'denied') reset({});
       if (draft.state !== 'live') return;
       left = new Map([...left, ...told]);
       told = new Map();
       set({ state: 'stale', nodes: draft.nodes, staleSince });
     },
-    deny: (error) => reset({ state: 'denied', error }),
     clear: () => reset({}),
     publish: (selfNow) => {
       if (!isDirty && selfNow === self) return false;

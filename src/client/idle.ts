@@ -1,21 +1,20 @@
 const USES = ['pointerdown', 'pointermove', 'keydown', 'wheel', 'visibilitychange'];
 
 /**
- * Tells when nobody has used the page for a while, and when somebody does again. A page that is not
- * shown is not used; showing it is use. Gives the function that ends it. Does nothing outside browsers.
+ * Tells when nobody has used the page for a while, and of each use. A page that is not shown is not
+ * used; showing it is use. Gives the function that ends it. Does nothing outside browsers.
  */
 export function watchIdle(afterMs: number, onChange: (isIdle: boolean) => void): () => void {
   if (typeof document === 'undefined') return () => {};
-  let isIdle = false;
   let timer: ReturnType<typeof setTimeout>;
   const wait = (): void => {
     clearTimeout(timer);
-    timer = setTimeout(() => onChange((isIdle = true)), afterMs);
+    timer = setTimeout(() => onChange(true), afterMs);
   };
   const onUse = (): void => {
     if (document.hidden) return;
     wait();
-    if (isIdle) onChange((isIdle = false));
+    onChange(false);
   };
   wait();
   for (const use of USES) document.addEventListener(use, onUse, true);

@@ -97,7 +97,10 @@ export interface DevicePatch<Meta = Data> {
 /** What became of a change. A refused one has been taken back. */
 export type UpdateResult = { readonly ok: true } | { readonly ok: false; readonly error: Refusal };
 
-/** This device, with changes that the server has not answered yet already in it. */
+/**
+ * This device, with changes that the server has not answered yet already in it. What was not set here is
+ * what the server still holds, as after a reload.
+ */
 export interface SelfPresence<Meta = Data> {
   /** Undefined until a list with this device has come, where the option `userId` was not given. */
   readonly userId: string | undefined;

@@ -334,6 +334,22 @@ describe('a community', () => {
     expect(socket.of('joinCommunity')).toHaveLength(1);
   });
 
+  it('is denied when it is first asked for after the handshake was refused', () => {
+    start();
+    socket.refuse('the token has expired');
+    frame();
+    const listener = vi.fn();
+    team().subscribe(listener);
+    frame();
+    const error = { code: 'HANDSHAKE_REFUSED', message: 'the token has expired' };
+    expect(team().getSnapshot()).toMatchObject({ state: 'denied', error });
+    expect(listener).toHaveBeenCalledTimes(1);
+    socket.connect();
+    frame();
+    expect(team().getSnapshot().state).toBe('syncing');
+    expect(socket.of('joinCommunity')).toHaveLength(1);
+  });
+
   it('is denied when the handshake is refused, and starts again after', () => {
     start();
     live(person('ada'));
@@ -423,6 +439,95 @@ describe('this device', () => {
     ]);
     again[1]?.answer({ ok: true });
     expect(await cut).toEqual({ ok: true });
+  });
+
+  it('is what the server still holds of it after a reload, until it says otherwise', () => {
+    start(knownDevice());
+    const meta = { page: 3 };
+    const before = person('ada', { status: 'busy', boardId: 'roadmap', meta });
+    live(before, person('ben', { deviceId: 'ada-1', boardId: 'elsewhere' }));
+    expect(client.getSnapshot().self).toMatchObject({ status: 'busy', boardId: 'roadmap', meta });
+    expect(team().user('ada')).toMatchObject({
+      status: 'busy',
+      devices: [{ status: 'busy', boardId: 'roadmap', meta }],
+    });
+    void client.setBoard(null);
+    void client.setStatus('active');
+    expect(team().user('ada')).toMatchObject({ status: 'active', devices: [{ meta }] });
+    // An older list does not bring back what was taken off here.
+    socket.list([before]);
+    frame();
+    expect(client.getSnapshot().self).toMatchObject({ status: 'active', meta });
+    expect(client.getSnapshot().self.boardId).toBeUndefined();
+    expect(team().user('ada')?.devices[0]?.boardId).toBeUndefined();
+  });
+
+  it('says the status that it begins with, where that is not the usual one', () => {
+    const invisible = { device: { ...knownDevice().device, status: 'invisible' as const } };
+    start(invisible);
+    live(person('ada'));
+    expect(client.getSnapshot().self.status).toBe('invisible');
+    expect(socket.of('presenceUpdate').map(({ argument }) => argument)).toEqual([
+      { status: 'invisible' },
+    ]);
+    client.close();
+    socket = new ScriptedSocket();
+    start(knownDevice());
+    live(person('ada'));
+    expect(socket.of('presenceUpdate')).toEqual([]);
+  });
+
+  it('leaves its device as it was to whoever comes after it', () => {
+    const { device } = knownDevice();
+    start({ device });
+    live(person('ada'));
+    void client.setStatus('busy');
+    socket.last('presenceUpdate').answer({ ok: true });
+    expect(device.status).toBe('busy');
+    client.close();
+    void client.setTyping(true);
+    expect(device.status).toBe('active');
+  });
+
+  it('is refused what it said without a connection one by one', async () => {
+    start(knownDevice());
+    const huge = client.setMeta({ huge: true });
+    const busy = client.setStatus('busy');
+    live(person('ada'));
+    const error = { code: 'LIMIT_EXCEEDED', message: 'meta is too large' };
+    const sent = socket.of('presenceUpdate');
+    expect(sent.map(({ argument }) => argument)).toEqual([
+      { meta: { huge: true } },
+      { status: 'busy' },
+    ]);
+    sent[0]?.answer({ ok: false, error });
+    sent[1]?.answer({ ok: true });
+    expect(await huge).toEqual({ ok: false, error });
+    expect(await busy).toEqual({ ok: true });
+    expect(client.getSnapshot().self).toMatchObject({ status: 'busy', meta: undefined });
+  });
+
+  it('says of what it said without a connection only the last', async () => {
+    start(knownDevice());
+    live(person('ada'));
+    const sent = client.update({ boardId: 'a', meta: { x: 0 } });
+    socket.drop();
+    const overwritten = [];
+    for (let x = 1; x < 1000; x++) overwritten.push(client.setMeta({ x }));
+    const board = client.setBoard('b');
+    const last = client.setMeta({ x: 1000 });
+    expect(await Promise.all(overwritten)).toEqual(overwritten.map(() => ({ ok: true })));
+    socket.connect();
+    // What may have been received is said again, in order.
+    const again = socket.of('presenceUpdate').slice(1);
+    expect(again.map(({ argument }) => argument)).toEqual([
+      { boardId: 'a', meta: { x: 0 } },
+      { boardId: 'b' },
+      { meta: { x: 1000 } },
+    ]);
+    for (const each of again) each.answer({ ok: true });
+    for (const said of [sent, board, last]) expect(await said).toEqual({ ok: true });
+    expect(client.getSnapshot().self).toMatchObject({ boardId: 'b', meta: { x: 1000 } });
   });
 
   it('finds out who it is from the first list', () => {

@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createPresenceClient, createPresenceDevice, type PresenceClient } from 'rollcall/client';
-import { ScriptedSocket } from './scripted-socket.js';
+import { person, ScriptedSocket } from './scripted-socket.js';
 
 /** What only a page has: input, visibility, the tab's storage. Locks between tabs are tested in a browser. */
 
@@ -66,6 +66,18 @@ describe('idle', () => {
     void client.setStatus('idle');
     use();
     expect(client.getSnapshot().self.status).toBe('idle');
+  });
+
+  it('ends for a page that was reloaded while nobody used it', () => {
+    const { deviceId } = client.getSnapshot().self;
+    use();
+    client.community('team').subscribe(() => {});
+    socket.list([person('ada', { deviceId: deviceId as string, status: 'idle' })]);
+    vi.advanceTimersByTime(20);
+    expect(client.getSnapshot().self.status).toBe('idle');
+    use();
+    expect(said()).toEqual([{ status: 'active' }]);
+    expect(client.community('team').user('ada')?.status).toBe('active');
   });
 
   it('leaves no listener on the page', () => {

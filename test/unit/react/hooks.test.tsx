@@ -208,6 +208,16 @@ describe('useSelf and usePresenceStatus', () => {
     expect(container.textContent).toBe('active"stale"');
   });
 
+  it('render once for a change that the server agrees to', async () => {
+    const self = counted(() => useSelf().meta);
+    render(within(<self.Shown />));
+    await frame();
+    const before = self.renders;
+    act(() => void client.setMeta({ page: 3 }));
+    await act(async () => socket.last('presenceUpdate').answer({ ok: true }));
+    expect(self.renders).toBe(before + 1);
+  });
+
   it('keep a controlled field as it was typed', () => {
     function Status(): ReactNode {
       const { status, setStatus } = useSelf();
