@@ -350,6 +350,25 @@ describe('a community', () => {
     expect(socket.of('joinCommunity')).toHaveLength(1);
   });
 
+  it('follows what is told though the application has frozen it', () => {
+    const freeze = (value: unknown): void => {
+      if (typeof value !== 'object' || value === null) return;
+      Object.values(value).forEach(freeze);
+      Object.freeze(value);
+    };
+    for (const event of ['globalPresenceSync', 'userUpdated']) socket.on(event, freeze);
+    start();
+    live(person('ada'), person('ben', {}, { name: 'Ben' }));
+    const info = team().user('ben')?.info;
+    socket.updated(person('ben', { status: 'busy' }, { name: 'Ben' }));
+    frame();
+    expect(team().user('ben')?.status).toBe('busy');
+    expect(team().user('ben')?.info).toBe(info);
+    socket.list([person('ada', { status: 'idle' }), person('ben', { status: 'idle' })]);
+    frame();
+    expect(team().user('ben')?.status).toBe('idle');
+  });
+
   it('is denied when the handshake is refused, and starts again after', () => {
     start();
     live(person('ada'));

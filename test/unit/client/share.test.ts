@@ -25,6 +25,23 @@ it('keeps the parts that are the same', () => {
   expect(shared.devices[1]).toEqual({ id: 3 });
 });
 
+it('changes neither the old nor the new', () => {
+  const freeze = <T>(value: T): T => {
+    if (typeof value === 'object' && value !== null) {
+      Object.values(value).forEach(freeze);
+      Object.freeze(value);
+    }
+    return value;
+  };
+  assert(
+    property(jsonValue(), jsonValue(), (a, b) => {
+      const next = freeze(structuredClone(b));
+      expect(JSON.stringify(share(freeze(a), next))).toBe(JSON.stringify(b));
+      expect(share(b, next)).toBe(b);
+    }),
+  );
+});
+
 it('tells lists from objects, and names of the language from fields', () => {
   expect(share({ a: [] }, { a: {} })).toEqual({ a: {} });
   const hostile = JSON.parse('{"__proto__":{"polluted":true},"constructor":{"x":1}}') as object;
