@@ -14,6 +14,12 @@ const taken = new WeakSet<Namespace>();
  * @throws PresenceError with code INVALID_OPTION when it cannot have presence, or has it already.
  */
 export function namespaceOf(io: Server | Namespace): Namespace {
+  if (!('adapter' in Object(io))) {
+    throw new PresenceError(
+      'INVALID_OPTION',
+      'createPresence takes a server of Socket.IO, or one of its namespaces',
+    );
+  }
   const nsp: Namespace = 'sockets' in io && 'of' in io ? io.of('/') : (io as Namespace);
   if ('createChild' in nsp) {
     throw new PresenceError(

@@ -105,6 +105,30 @@ const TIMINGS = {
   flushMs: { standard: 25, least: 0, most: 1000 },
 } as const;
 
+/**
+ * Every option, since one that is misspelt would do nothing, with what of it is called later: what is
+ * missing there would show only then.
+ */
+const METHODS: Readonly<Record<keyof PresenceOptions, readonly string[]>> = {
+  identify: [],
+  authorize: [],
+  sortKey: [],
+  strategy: [],
+  nodeName: [],
+  cluster: [],
+  interest: [],
+  lingerMs: [],
+  heartbeatMs: [],
+  downAfterMs: [],
+  typingTimeoutMs: [],
+  forgetAfterMs: [],
+  flushMs: [],
+  lastSeen: ['record', 'read'],
+  limits: [],
+  logger: ['info', 'warn', 'error'],
+  transport: ['start', 'publish', 'probe', 'close'],
+};
+
 function bad(message: string): PresenceError {
   return new PresenceError('INVALID_OPTION', message);
 }
@@ -119,6 +143,19 @@ export function resolveOptions(options: PresenceOptions<never>): ResolvedOptions
   }
   if (options.authorize !== undefined && typeof options.authorize !== 'function') {
     throw bad('authorize must be a function (identity, communityId) that gives true or false');
+  }
+  if (options.sortKey !== undefined && typeof options.sortKey !== 'function') {
+    throw bad('sortKey must be a function (user) that gives a string');
+  }
+  for (const [name, value] of Object.entries(options) as [keyof PresenceOptions, unknown][]) {
+    if (!Object.hasOwn(METHODS, name)) {
+      throw bad(`there is no option ${name}; there is ${Object.keys(METHODS).join(', ')}`);
+    }
+    const methods = METHODS[name];
+    const given = Object(value) as Record<string, unknown>;
+    if (value !== undefined && methods.some((method) => typeof given[method] !== 'function')) {
+      throw bad(`${name} must have ${methods.join(', ')}`);
+    }
   }
   const strategy = resolveStrategy(options.strategy);
   for (const name of ['nodeName', 'cluster'] as const) {
@@ -147,6 +184,7 @@ export function resolveOptions(options: PresenceOptions<never>): ResolvedOptions
         `(${timings.heartbeatMs}), or one late heartbeat would take a node for dead`,
     );
   }
+  if (typeof (options.limits ?? {}) !== 'object') throw bad('limits must be an object');
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   for (const [name, value] of Object.entries(limits) as [keyof PresenceLimits, unknown][]) {
     if (!(name in DEFAULT_LIMITS)) {
