@@ -226,7 +226,7 @@ export class Round {
     let wrong: string[] = [];
     const isDone = await until(async () => {
       if (!truth.isSeen) return false;
-      wrong = await truth.overHttp();
+      wrong = [...(await truth.overHttp()), ...(await truth.disagreements())];
       return wrong.length === 0;
     }, CONVERGES_MS + SLACK_MS);
     const convergedMs = isDone ? Math.round(performance.now() - healedAt) : null;

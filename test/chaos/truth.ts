@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Host } from './host.js';
+import type { SeenUser } from '../support/stream.js';
 import type { Member } from './member.js';
 
 /** Who is seen somewhere, by how it differs from the truth. */
@@ -62,6 +64,43 @@ export class Truth {
   /** Every client is connected, and its view of each of its communities is the truth, and complete. */
   get isSeen(): boolean {
     return this.#views.every(isRight);
+  }
+
+  /** Where two clients, or a client and a node over HTTP, are told different things of one user. */
+  async disagreements(): Promise<string[]> {
+    const found: string[] = [];
+    const told = new Map<string, { user: SeenUser; by: string }>();
+    const compare = (user: SeenUser, by: string): void => {
+      const key = `${user.userId} in ${user.communityId}`;
+      const first = told.get(key);
+      if (first === undefined) told.set(key, { user, by });
+      else if (!isDeepStrictEqual(user, first.user)) {
+        const [one, other] = [JSON.stringify(first.user), JSON.stringify(user)];
+        found.push(`${key} is ${one} for ${first.by} and ${other} for ${by}`);
+      }
+    };
+    for (const member of this.#wanted) {
+      for (const roster of member.client?.model.rosters.values() ?? []) {
+        for (const user of roster.values()) compare(user, `${member.key} at ${member.at?.url}`);
+      }
+    }
+    const userIds = new Set(this.#wanted.map(({ userId }) => userId));
+    for (const { node, url } of this.#hosts) {
+      for (const userId of userIds) {
+        const body = (await node?.get(`/api/users/${userId}`))?.body;
+        const communities = (body?.['communities'] ?? []) as SeenUser[];
+        for (const user of communities) compare(user, url);
+        const rooms = new Set(
+          this.#wanted.flatMap((member) => (member.userId === userId ? [...member.rooms] : [])),
+        );
+        if (communities.length !== rooms.size) {
+          found.push(
+            `${userId} is in ${communities.length} communities for ${url}, not ${rooms.size}`,
+          );
+        }
+      }
+    }
+    return found;
   }
 
   get differences(): { ghosts: number; missing: number } {
