@@ -5,20 +5,12 @@ import { createAdapter as createStreamsAdapter } from '@socket.io/redis-streams-
 import { Redis } from 'ioredis';
 import { Server, type ServerOptions, type Socket } from 'socket.io';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import {
-  createPresence,
-  dualWrite,
-  onDemand,
-  redisOnly,
-  replicated,
-  type Presence,
-  type PresenceOptions,
-  type Strategy,
-} from 'rollcall';
+import { createPresence, type Presence, type PresenceOptions } from 'rollcall';
 import { Application } from '../support/application.js';
 import { TestClient } from '../support/client.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { waitFor } from '../support/wait.js';
+import { VARIANTS, variantOf } from './strategies/variants.js';
 
 /**
  * What an application may do to its server and its sockets: end them, take listeners off, add presence
@@ -40,15 +32,7 @@ function connect(): Redis {
   return client;
 }
 
-const STRATEGIES: Record<string, () => Strategy> = {
-  replicated: () => replicated(),
-  'on-demand': () => onDemand(),
-  'dual-write': () => dualWrite({ redis: connect() }),
-  redis: () => redisOnly({ redis: connect() }),
-  'replicated({ redis })': () => replicated({ redis: connect() }),
-  'on-demand({ redis })': () => onDemand({ redis: connect() }),
-};
-const NAMES = Object.keys(STRATEGIES);
+const NAMES = Object.keys(VARIANTS);
 
 async function application(options: Partial<ServerOptions> = {}): Promise<Application> {
   const adapter = createAdapter(connect(), connect());
@@ -67,7 +51,7 @@ function node(
 ): Partial<PresenceOptions> {
   return {
     cluster,
-    strategy: (STRATEGIES[name] as () => Strategy)(),
+    strategy: variantOf(name, { redis: connect() }),
     lingerMs: 1000,
     logger: { info: note, warn: note, error: note },
     ...more,

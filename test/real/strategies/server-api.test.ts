@@ -1,36 +1,19 @@
 import { createAdapter } from '@socket.io/redis-adapter';
 import { createClient } from 'redis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import {
-  dualWrite,
-  lastSeenIn,
-  onDemand,
-  redisOnly,
-  replicated,
-  type Presence,
-  type PresenceOptions,
-  type Strategy,
-} from 'rollcall';
+import { lastSeenIn, type Presence, type PresenceOptions } from 'rollcall';
 import { createPresenceReader } from 'rollcall/redis';
 import { Application } from '../../support/application.js';
 import { TestClient } from '../../support/client.js';
 import { hasRedis, TestRedis } from '../../support/redis.js';
 import { ServeProcess } from '../../support/serve.js';
 import { pause, waitFor } from '../../support/wait.js';
+import { INDEXED, VARIANTS, variantOf } from './variants.js';
 
 /** What the server answers is the same under every strategy, and agrees with what clients are told. */
 
 type Client = ReturnType<typeof createClient>;
 
-const STRATEGIES: Record<string, (redis: { redis: Client; prefix: string }) => Strategy> = {
-  replicated: () => replicated(),
-  'on-demand': () => onDemand(),
-  'dual-write': (given) => dualWrite(given),
-  redis: (given) => redisOnly(given),
-  'replicated({ redis })': (given) => replicated(given),
-  'on-demand({ redis })': (given) => onDemand(given),
-};
-const INDEXED = ['dual-write', 'redis'];
 /** Online for so long without a change. */
 const LONG_MS = 3000;
 const TIMINGS = { heartbeatMs: 200, downAfterMs: 1000, lingerMs: 3000 };
@@ -44,7 +27,7 @@ interface Node {
   readonly down: { nodeId: string }[];
 }
 
-describe.runIf(hasRedis).each(Object.keys(STRATEGIES))('%s', (name) => {
+describe.runIf(hasRedis).each(Object.keys(VARIANTS))('%s', (name) => {
   let redis: TestRedis;
   let key = '';
   let keys = 0;
@@ -72,7 +55,7 @@ describe.runIf(hasRedis).each(Object.keys(STRATEGIES))('%s', (name) => {
     ends.push(() => application.stop());
     const given = { redis: client as Client, prefix: key };
     const presence = application.present({
-      strategy: (STRATEGIES[name] as (typeof STRATEGIES)[string])(given),
+      strategy: variantOf(name, given),
       ...(!INDEXED.includes(name) && { lastSeen: lastSeenIn(given) }),
       ...TIMINGS,
       ...options,
@@ -288,7 +271,7 @@ describe.runIf(hasRedis).each(Object.keys(STRATEGIES))('%s', (name) => {
     const given = { redis: client as Client, prefix: 'p' };
     const presence = application.present(
       INDEXED.includes(name)
-        ? { strategy: (STRATEGIES[name] as (typeof STRATEGIES)[string])(given) }
+        ? { strategy: variantOf(name, given) }
         : { lastSeen: lastSeenIn(given) },
     );
     ends.push(async () => {
