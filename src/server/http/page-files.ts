@@ -23,13 +23,20 @@ const TYPES: Readonly<Record<string, string>> = {
 export function readPage(): Map<string, PageFile> {
   const folder = fileURLToPath(new URL('../../web/', import.meta.url));
   const files = new Map<string, PageFile>();
-  for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
-    if (!entry.isFile()) continue;
-    const file = join(entry.parentPath, entry.name);
+  for (const file of filesIn(folder)) {
     const path = '/' + relative(folder, file).split(sep).join('/');
     const type = TYPES[extname(file)] ?? 'application/octet-stream';
     files.set(path, { type, body: readFileSync(file) });
   }
   if (!files.has('/index.html')) throw new Error('no index.html');
   return files;
+}
+
+/** Not by the option `recursive`, of which the first releases of Node 20 know nothing, or only half. */
+function* filesIn(folder: string): Generator<string> {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) yield* filesIn(path);
+    else yield path;
+  }
 }
