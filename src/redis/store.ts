@@ -7,15 +7,17 @@ import type {
   StoreHost,
   StoreOutcome,
 } from '../strategy/index.js';
-import { answered } from './link.js';
 import type { Keys } from './keys.js';
+import { Lane } from './lane.js';
 import { RedisLastSeen } from './last-seen.js';
-import type { RedisLink } from './link.js';
+import { answered, type RedisLink } from './link.js';
 import { readChanged, readContents, readPublication, readRenewal } from './replies.js';
-import { READ, RENEW, RETIRE, SWEEP, WRITE } from './scripts.js';
+import { READ, RENEW, RETIRE, SWEEP, WRITE, type Script } from './scripts.js';
 
 /** So long a first connection may take before what was to be done counts as failed. */
 const FIRST_CONNECT_MS = 500;
+/** So many commands are on their way at once: of more, the last would not be answered in time for the others. */
+const MOST_AT_ONCE = 200;
 /** Keys of a community that nobody writes or renews go after this many leases, at least after a minute. */
 const LEASES_KEPT = 4;
 const LEAST_KEPT_MS = 60_000;
@@ -32,6 +34,7 @@ export class RedisStore implements Store {
   readonly #name = randomBytes(9).toString('base64url');
   #names = 0;
   readonly #running = new Set<Promise<void>>();
+  readonly #lane = new Lane(MOST_AT_ONCE);
   /** Settles with the first connection, where that does not take long. */
   readonly #isBegun: Promise<void>;
   #begin = (): void => {};
@@ -62,7 +65,7 @@ export class RedisStore implements Store {
   }
 
   perform({ id, command }: { readonly id: number; readonly command: StoreCommand }): void {
-    const running = answered(this.#run(command))
+    const running = this.#perform(command)
       .catch((error: unknown): StoreOutcome => {
         this.#report(error instanceof Error ? error.message : String(error));
         return { kind: 'failed' };
@@ -81,43 +84,50 @@ export class RedisStore implements Store {
     this.#onFault(reason);
   }
 
-  async #run(command: StoreCommand): Promise<StoreOutcome> {
+  async #perform(command: StoreCommand): Promise<StoreOutcome> {
     // A connection that is just being made is no fault.
     await this.#isBegun;
-    // What a client queues while it is not connected would be done at an unknown time.
-    if (!this.#link.isReady) throw new Error('Redis is not connected');
+    // A node whose renewals wait for all the rest would be taken for dead.
+    return command.kind === 'renew'
+      ? this.#renew(command)
+      : this.#lane.run(() => this.#run(command));
+  }
+
+  async #run(command: Exclude<StoreCommand, { kind: 'renew' }>): Promise<StoreOutcome> {
+    this.#checkLink();
     switch (command.kind) {
       case 'watch':
-        await this.#watch(command.communityId);
+        await answered(this.#watch(command.communityId));
         return { kind: 'done' };
       case 'unwatch':
-        await this.#link.unsubscribe(this.#keys.channel(command.communityId));
+        await answered(this.#link.unsubscribe(this.#keys.channel(command.communityId)));
         return { kind: 'done' };
       case 'read': {
-        const keys = this.#keys.all(command.communityId);
-        const reply = await this.#link.run(READ, keys, [String(command.lateMs)]);
+        const reply = await this.#script(READ, command.communityId, [String(command.lateMs)]);
         return { kind: 'contents', contents: readContents(reply) };
       }
       case 'write':
         return readChanged(await this.#write(command));
       case 'sweep':
         return readChanged(await this.#sweep(command));
-      case 'renew':
-        return this.#renew(command);
-      case 'retire':
-        await Promise.all(
-          command.communityIds.map((communityId) =>
-            this.#link.run(RETIRE, this.#keys.all(communityId), [
-              this.#node.nodeId,
-              String(command.afterMs),
-            ]),
-          ),
-        );
+      case 'retire': {
+        const args = [this.#node.nodeId, String(command.afterMs)];
+        await inParts(command.communityIds, (id) => this.#script(RETIRE, id, args));
         return { kind: 'done' };
+      }
       case 'seen':
-        await Promise.all(command.users.map(({ userId, at }) => this.#seen.record(userId, at)));
+        await inParts(command.users, ({ userId, at }) => this.#seen.record(userId, at));
         return { kind: 'done' };
     }
+  }
+
+  /** What a client queues while it is not connected would be done at an unknown time. */
+  #checkLink(): void {
+    if (!this.#link.isReady) throw new Error('Redis is not connected');
+  }
+
+  #script(script: Script, communityId: string, args: readonly string[]): Promise<unknown> {
+    return answered(this.#link.run(script, this.#keys.all(communityId), args));
   }
 
   #watch(communityId: string): Promise<unknown> {
@@ -147,7 +157,7 @@ export class RedisStore implements Store {
     for (const { userId, deviceId, entry, isVisible, op } of changes) {
       args.push(userId, deviceId, entry ?? '', isVisible ? '1' : '0', op);
     }
-    return this.#link.run(WRITE, this.#keys.all(communityId), args);
+    return this.#script(WRITE, communityId, args);
   }
 
   #sweep(command: Extract<StoreCommand, { kind: 'sweep' }>): Promise<unknown> {
@@ -156,21 +166,19 @@ export class RedisStore implements Store {
     const which = hasLeft ? 'left' : isAll ? 'all' : 'some';
     const args = [nodeId, which, String(LEAST_KEPT_MS), this.#newName(), channel];
     for (const { userId, deviceId, op } of changes) args.push(userId, deviceId, op);
-    return this.#link.run(SWEEP, this.#keys.all(communityId), args);
+    return this.#script(SWEEP, communityId, args);
   }
 
   async #renew(command: Extract<StoreCommand, { kind: 'renew' }>): Promise<StoreOutcome> {
     const { communities, leaseMs } = command;
     const args = [this.#node.nodeId, String(leaseMs), String(keptMs(leaseMs)), this.#newName()];
+    this.#checkLink();
     // With nothing to renew it is still to be seen whether Redis answers.
-    if (communities.length === 0) await this.#link.get(this.#keys.seen(''));
-    const renewals = await Promise.all(
-      communities.map(async ({ communityId, known }) => {
-        const keys = this.#keys.all(communityId);
-        const reply = await this.#link.run(RENEW, keys, [...args, ...argsOf(known)]);
-        return readRenewal(communityId, reply);
-      }),
-    );
+    if (communities.length === 0) await answered(this.#link.get(this.#keys.seen('')));
+    const renewals = await inParts(communities, async ({ communityId, known }) => {
+      const reply = await this.#script(RENEW, communityId, [...args, ...argsOf(known)]);
+      return readRenewal(communityId, reply);
+    });
     return { kind: 'renewed', renewals };
   }
 
@@ -183,6 +191,15 @@ export class RedisStore implements Store {
     await Promise.all(this.#running);
     this.#link.close();
   }
+}
+
+/** Asks for some, and then for the next: each answer has a time of its own. */
+async function inParts<T, R>(all: readonly T[], ask: (one: T) => Promise<R>): Promise<R[]> {
+  const answers: R[] = [];
+  for (let i = 0; i < all.length; i += MOST_AT_ONCE) {
+    answers.push(...(await Promise.all(all.slice(i, i + MOST_AT_ONCE).map(ask))));
+  }
+  return answers;
 }
 
 function argsOf({ epoch, version, mark }: Known): string[] {

@@ -7,11 +7,13 @@ interface Flow {
   readonly direction: Direction;
   readonly to: Socket;
   readonly waiting: { readonly dueAt: number; readonly chunk: Buffer }[];
+  /** When what was said last has gone through, where only so much does at a time. */
+  freeAt: number;
   timer: NodeJS.Timeout | undefined;
 }
 
 /**
- * A TCP relay in front of a loopback port, whose connections can be cut, held and delayed. `up` is
+ * A TCP relay in front of a loopback port, whose connections can be cut, held, delayed and made narrow. `up` is
  * towards the port. Nothing is lost or reordered while it holds: it comes later, as TCP would have it.
  */
 export class Relay {
@@ -20,6 +22,7 @@ export class Relay {
   readonly #flows = new Set<Flow>();
   #held: readonly Direction[] = [];
   #delayMs = 0;
+  #bytesPerMs = Infinity;
   #isCut = false;
 
   private constructor(private readonly target: number) {
@@ -51,10 +54,16 @@ export class Relay {
     this.#delayMs = ms;
   }
 
+  /** Lets only so much through in each direction of each connection. */
+  narrow(bytesPerSecond: number): void {
+    this.#bytesPerMs = bytesPerSecond / 1000;
+  }
+
   heal(): void {
     this.#isCut = false;
     this.#held = [];
     this.#delayMs = 0;
+    this.#bytesPerMs = Infinity;
     for (const flow of this.#flows) this.#flush(flow);
   }
 
@@ -83,10 +92,12 @@ export class Relay {
   }
 
   #flow(direction: Direction, from: Socket, to: Socket): Flow {
-    const flow: Flow = { direction, to, waiting: [], timer: undefined };
+    const flow: Flow = { direction, to, waiting: [], freeAt: 0, timer: undefined };
     this.#flows.add(flow);
     from.on('data', (chunk: Buffer) => {
-      flow.waiting.push({ dueAt: performance.now() + this.#delayMs, chunk });
+      const start = Math.max(performance.now() + this.#delayMs, flow.freeAt);
+      flow.freeAt = start + chunk.length / this.#bytesPerMs;
+      flow.waiting.push({ dueAt: flow.freeAt, chunk });
       this.#flush(flow);
     });
     return flow;

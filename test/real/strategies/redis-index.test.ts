@@ -126,6 +126,27 @@ describe.runIf(hasRedis)('the index in Redis', () => {
     expect(logged).toEqual(['ready']);
   });
 
+  it('is known and written, however long it takes for all of many communities', async () => {
+    const relay = await Relay.start(redis.port);
+    ends.push(() => relay.stop());
+    const client = connect({ port: Number(new URL(relay.url).port) });
+    const rare = { lingerMs: 5000, heartbeatMs: 5000, downAfterMs: 20_000, cluster: 'many' };
+    const { presence, logged, ...at } = await node(client, rare);
+    // What 2000 communities need takes longer than any one command may.
+    relay.narrow(500_000);
+    const joining = Array.from({ length: 40 }, async (_, i) => {
+      const communities = Array.from({ length: 50 }, (_none, k) => `c${50 * i + k}`);
+      const client = new TestClient(at.url, { userId: `u${i}`, deviceId: 'd', communities });
+      ends.push(() => client.close());
+      const { infos } = client.model;
+      const isComplete = (): boolean => communities.every((id) => infos.get(id)?.complete === true);
+      await waitFor(isComplete, () => `complete lists; so far ${infos.size}`, 60_000);
+    });
+    await Promise.all(joining);
+    expect(presence.isDegraded()).toBe(false);
+    expect(logged).toEqual(['ready']);
+  });
+
   it('tells a user whose id holds a line separator as soon as any other', async () => {
     // No heartbeat comes in time to find that something is missing.
     const slow = { heartbeatMs: 20_000, downAfterMs: 80_000, cluster: 'separators' };

@@ -61,6 +61,14 @@ it('passes on, holds either way, delays, and gives what it held when it heals', 
   await waitFor(() => answers().endsWith('got:d'), 'the delayed answer');
   expect(performance.now() - sentAt).toBeGreaterThan(290);
   relay.heal();
+
+  relay.narrow(10);
+  const saidAt = performance.now();
+  socket.write('ef');
+  await waitFor(() => answers().endsWith('got:ef'), 'what comes through slowly');
+  // Two bytes up and six down, ten a second.
+  expect(performance.now() - saidAt).toBeGreaterThan(790);
+  relay.heal();
   socket.destroy();
 });
 
