@@ -41,7 +41,7 @@ export async function evict(userId: string, options: EvictOptions): Promise<numb
     lines.push(
       silentNodes.length === 0
         ? 'the node is cut off from the others: try again when it is not'
-        : `not answered: ${silentNodes.join(', ')}; what they hold ends when they are taken for dead`,
+        : `not answered: ${silentNodes.join(', ')}; what they hold ends when they are taken for dead and the linger is over`,
     );
   }
   process.stdout.write(`${lines.join('\n')}\n`);

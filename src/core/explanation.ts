@@ -80,13 +80,13 @@ export interface EvictedDevice {
 /** What became of an eviction. */
 export interface Eviction {
   readonly userId: string;
-  /** Every node that is not down has done it. */
+  /** Every node has done it that is there, and no other is known to hold the user. */
   readonly complete: boolean;
   /** What ended, per community. */
   readonly devices: readonly EvictedDevice[];
   /** Sockets that were disconnected, or taken out of the community. */
   readonly sockets: number;
-  /** Nodes that did not answer: what they hold ends when they are taken for dead. Try again. */
+  /** Nodes that did not answer: what they hold ends when they are taken for dead and the linger is over. Try again. */
   readonly silentNodes: readonly string[];
 }
 

@@ -70,7 +70,7 @@ interface Inquiry extends Open {
 }
 
 interface Evicting extends Open {
-  readonly userId: string;
+  readonly target: EvictionTarget;
   readonly devices: EvictedDevice[];
   sockets: number;
 }
@@ -113,8 +113,7 @@ export class Operations {
     const open = this.#open({ kind: 'evict', request, target, reason }, t);
     const { devices, sockets } = this.#end(target, reason, t);
     const own = devices.map((device) => ({ ...device, nodeId }));
-    const { userId } = target;
-    this.#evictions.set(request, { ...open, userId, devices: own, sockets });
+    this.#evictions.set(request, { ...open, target, devices: own, sockets });
     this.tick(t);
     return request;
   }
@@ -250,6 +249,15 @@ export class Operations {
     return found;
   }
 
+  /** Nodes that are taken for dead and were not asked, while the user is still shown on their account. */
+  #deadHolders(target: EvictionTarget): string[] {
+    const { membership } = this.#host;
+    return this.#heldElsewhere(target.userId)
+      .filter(({ entry, owner }) => !owner.hidden && isMeant(entry, target))
+      .map(({ owner }) => owner.nodeId)
+      .filter((id) => !membership.isFenced(id) && (membership.get(id)?.state ?? 'down') === 'down');
+  }
+
   stopAwaiting(nodeId: string): void {
     for (const opened of [this.#inquiries, this.#surveys]) {
       for (const { awaiting } of opened.values()) awaiting.delete(nodeId);
@@ -290,10 +298,11 @@ export class Operations {
     for (const [id, eviction] of this.#evictions) {
       if (this.#isPending(eviction, t.now)) continue;
       this.#evictions.delete(id);
-      const { userId, devices, sockets, awaiting } = eviction;
+      const { target, devices, sockets, awaiting } = eviction;
+      for (const nodeId of this.#deadHolders(target)) awaiting.add(nodeId);
       const complete = this.#reachedAll(eviction);
-      const silentNodes = [...awaiting];
-      const result = { userId, complete, devices, sockets, silentNodes };
+      const { userId } = target;
+      const result = { userId, complete, devices, sockets, silentNodes: [...awaiting] };
       this.#host.out.push({ kind: 'evicted', id, eviction: result });
     }
   }

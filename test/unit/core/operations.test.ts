@@ -99,6 +99,22 @@ describe('an eviction', () => {
     });
   });
 
+  it('names a node that is taken for dead for as long as the user is shown on its account', () => {
+    const pair = new Pair();
+    pair.join(pair.a, 's1', 'ada');
+    pair.join(pair.b, 's2', 'zoe');
+    pair.isLost = () => true;
+    const seen = (): string[] => pair.b.onlineUsers('c').map(({ userId }) => userId);
+    pair.run(6000);
+    expect(pair.b.nodes(pair.now)).toMatchObject([{}, { nodeId: 'a', state: 'down' }]);
+    expect(pair.evict(pair.b, 'ada')).toMatchObject({ complete: false, silentNodes: ['a'] });
+    expect(pair.evict(pair.b, 'eve')).toMatchObject({ complete: true, silentNodes: [] });
+    expect(seen()).toEqual(['ada', 'zoe']);
+    pair.run(5000);
+    expect(seen()).toEqual(['zoe']);
+    expect(pair.evict(pair.b, 'ada')).toMatchObject({ complete: true, silentNodes: [] });
+  });
+
   it('ends what is expected from a node that left in order', () => {
     const pair = new Pair();
     pair.join(pair.a, 's1', 'ada');
