@@ -193,9 +193,12 @@ export function createPresenceClient<Info = Data, Meta = Data>(
 
   // What the server says. Arguments beyond those named may follow, and are ignored.
 
-  /** Changes a community, where it is asked for and this connection says so. */
-  const when = ({ communityId }: Told, change: (community: Community) => void): void => {
-    const one = held.get(communityId);
+  /**
+   * Changes a community, where it is asked for and this connection says so. A map that the application
+   * has had before may tell by the same names, and of no community.
+   */
+  const when = (told: Told | undefined, change: (community: Community) => void): void => {
+    const one = held.get(told?.communityId as string);
     if (connection.state === 'live' && one?.isWanted) batch.add(() => change(one));
   };
   const notice = (user: UserPresence): void => {

@@ -614,6 +614,20 @@ it('tells what a listener changes in another round, to everybody', () => {
   expect(seen).toEqual(['first idle idle', 'second idle', 'first busy busy', 'second busy']);
 });
 
+it('leaves alone what a map of the application tells by the same names', () => {
+  start();
+  const listener = live(person('ada'));
+  for (const event of ['globalPresenceSync', 'userOnline', 'userUpdated', 'userOffline']) {
+    for (const told of [undefined, null, 'bob', { userId: 'bob' }, ['bob']]) {
+      socket.tell(event, told);
+      socket.tell(event, [told], told);
+    }
+  }
+  frame();
+  expect(ids()).toEqual(['ada']);
+  expect(listener).not.toHaveBeenCalled();
+});
+
 it('goes on after a listener that throws', () => {
   start();
   live(person('ada'));
