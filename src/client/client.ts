@@ -247,7 +247,7 @@ export function createPresenceClient<Info = Data, Meta = Data>(
   // This device.
 
   /** What somebody said, and not what follows from use. */
-  let chosen = first;
+  let chosen: SettableStatus | undefined;
   const unwatchIdle =
     idleAfterMs === false
       ? undefined
@@ -293,9 +293,9 @@ export function createPresenceClient<Info = Data, Meta = Data>(
     close: () => {
       connection = { state: 'denied', error: CLOSED };
       for (const [event, handler] of Object.entries(handlers)) socket.off(event, handler);
-      for (const { leaving, retry } of held.values()) {
-        clearTimeout(leaving);
-        clearTimeout(retry);
+      for (const one of held.values()) {
+        clearTimeout(one.leaving);
+        clearTimeout(one.retry);
       }
       clearTimeout(typingEnds);
       unwatchIdle?.();

@@ -2,9 +2,9 @@ import type { SettableStatus } from './types.js';
 
 /** What `createPresenceDevice` takes. */
 export interface PresenceDeviceOptions {
-  /** Name under which the tab remembers its device. Default `rollcall`. */
+  /** Name under which the tab remembers its device and status. Default `rollcall`. */
   readonly key?: string;
-  /** Status to start with, where the application remembers one. Default `active`. */
+  /** Status to start with, where the application remembers one. Default: that before a reload, else `active`. */
   readonly status?: SettableStatus;
 }
 
@@ -30,26 +30,27 @@ const HANDOVER_MS = 500;
 const claimed = new Set<string>();
 
 /**
- * The device of this tab. It is kept in the tab's session storage, which a duplicated tab copies; a
- * Web Lock tells the two apart, and the duplicate becomes a device of its own. Where there is no
- * storage (outside browsers) the device lives as long as the object; where there are no locks (pages
- * that are not secure) a duplicated tab counts as the same device.
+ * The device of this tab. It is kept in the tab's session storage, with its status, which a duplicated
+ * tab copies; a Web Lock tells the two apart, and the duplicate becomes a device of its own. Where there
+ * is no storage (outside browsers) the device lives as long as the object; where there are no locks
+ * (pages that are not secure) a duplicated tab counts as the same device.
  */
 export function createPresenceDevice(options: PresenceDeviceOptions = {}): PresenceDevice {
-  const { key = 'rollcall', status = 'active' } = options;
+  const { key = 'rollcall' } = options;
   let memory: Storage | undefined;
   /** Anything at all, if somebody else keeps it there. */
-  let remembered!: [string, number];
+  let remembered!: [deviceId: string, session: number, status?: SettableStatus];
   try {
     memory = sessionStorage;
-    remembered = JSON.parse(memory.getItem(key) ?? 'null');
+    remembered = JSON.parse(memory.getItem(key) as string);
   } catch {
     // There is none, the browser forbids it, or the key is somebody else's.
   }
-  let [deviceId, session] = remembered?.[1] >= 0 ? remembered : [randomId(), 0];
+  let [deviceId, session, status = 'active'] = remembered?.[1] >= 0 ? remembered : [randomId(), 0];
+  status = options.status ?? status;
   const remember = (): void => {
     try {
-      memory?.setItem(key, JSON.stringify([deviceId, session]));
+      memory?.setItem(key, JSON.stringify([deviceId, session, status]));
     } catch {
       // It is full.
     }
@@ -78,11 +79,18 @@ export function createPresenceDevice(options: PresenceDeviceOptions = {}): Prese
     })
     .then(remember, remember);
 
-  const device: PresenceDevice = {
+  return {
     get deviceId() {
       return deviceId;
     },
-    status,
+    get status() {
+      return status;
+    },
+    set status(next) {
+      if (status === next) return;
+      status = next;
+      remember();
+    },
     ready,
     auth: (own) => (send) =>
       void ready
@@ -90,14 +98,12 @@ export function createPresenceDevice(options: PresenceDeviceOptions = {}): Prese
         .then((given) => {
           session++;
           remember();
-          send({ ...given, deviceId, session, status: device.status });
+          send({ ...given, deviceId, session, status });
         }),
   };
-  return device;
 }
 
 /** Enough chance that no two devices of a user share it, on insecure pages, too. */
 function randomId(): string {
-  const part = (): string => Math.random().toString(36).slice(2, 10);
-  return part() + part();
+  return Math.random().toString(36).slice(2) + Math.random().toString(36).slice(2);
 }

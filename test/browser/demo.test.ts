@@ -120,6 +120,21 @@ describe.runIf(hasChromium)('the page of rollcall demo', () => {
       expect(zoe.violations).toEqual([]);
     });
 
+    it('somebody invisible stays so over a reload', async () => {
+      await column('A').getByLabel('Status').selectOption('invisible');
+      await zoe.sees('team', ['ben', 'cleo', 'zoe']);
+      const before = zoe.model.told.length;
+      await at.page.reload();
+      await shows('C', 'ben cleo zoe');
+      await shows('A', 'ada ben cleo zoe');
+      expect(await column('A').getByLabel('Status').inputValue()).toBe('invisible');
+      await column('A').getByLabel('Status').selectOption('busy');
+      await zoe.sees('team', ['ada', 'ben', 'cleo', 'zoe']);
+      const since = zoe.model.told.slice(before).filter(({ userId }) => userId === 'ada');
+      expect(since.map(({ event }) => event)).toEqual(['userOnline']);
+      expect(zoe.model.user('team', 'ada')?.status).toBe('busy');
+    });
+
     it('somebody who leaves and joins again in the same page is the same device', async () => {
       const before = devicesOf('ada');
       await button('A', 'Leave').click();

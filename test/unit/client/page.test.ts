@@ -80,6 +80,24 @@ describe('idle', () => {
     expect(client.community('team').user('ada')?.status).toBe('active');
   });
 
+  it('ends for a page that remembers it', () => {
+    const device = {
+      deviceId: 'ada-1',
+      status: 'idle' as const,
+      ready: Promise.resolve(),
+      auth: () => () => {},
+    };
+    const reloaded = new ScriptedSocket();
+    client.close();
+    client = createPresenceClient(reloaded, { device });
+    reloaded.connect();
+    use();
+    expect(reloaded.of('presenceUpdate').map(({ argument }) => argument)).toEqual([
+      { status: 'idle' },
+      { status: 'active' },
+    ]);
+  });
+
   it('leaves no listener on the page', () => {
     client.close();
     vi.advanceTimersByTime(120_000);
@@ -106,6 +124,16 @@ describe('the device of a tab', () => {
     const other = createPresenceDevice({ key: 'other' });
     expect(await auth(other)).toMatchObject({ session: 1 });
     expect(other.deviceId).not.toBe(first.deviceId);
+  });
+
+  it('has the status over a reload, unless the application remembers one', async () => {
+    const device = createPresenceDevice();
+    device.status = 'invisible';
+    const reloaded = createPresenceDevice();
+    expect(reloaded.status).toBe('invisible');
+    expect(await auth(reloaded)).toMatchObject({ status: 'invisible' });
+    expect(createPresenceDevice({ status: 'busy' }).status).toBe('busy');
+    expect(createPresenceDevice({ key: 'other' }).status).toBe('active');
   });
 
   it('waits for what the application sends, and tells the status of the moment', async () => {
