@@ -15,10 +15,15 @@ type Announced = Extract<
   { kind: 'nodeUp' | 'nodeDown' | 'degraded' | 'incomplete' | 'nameConflict' }
 >;
 
+/** A node that goes on missing in roll calls is missing since it was first; there is one for each community. */
+const SAME_SILENCE_MS = 30_000;
+
 export class Announcements {
   readonly #events: EventEmitter<PresenceEvents>;
   readonly #logger: PresenceLogger;
   readonly #hasToldOf = new Set<string>();
+  /** When a node was missing in a roll call last. */
+  readonly #missingAt = new Map<string, number>();
 
   constructor(events: EventEmitter<PresenceEvents>, logger: PresenceLogger) {
     this.#events = events;
@@ -91,12 +96,15 @@ export class Announcements {
         }
         this.#tell('degraded', effect.degraded);
         return;
-      case 'incomplete':
+      case 'incomplete': {
+        const missing = effect.missing.filter((nodeId) => this.#isNewlyMissing(nodeId));
+        if (missing.length === 0) return;
         logger.warn(
-          { event: 'roll-call-incomplete', missing: effect.missing },
+          { event: 'roll-call-incomplete', missing },
           'nodes did not answer a roll call in time; the list says complete: false until they do',
         );
         return;
+      }
       case 'nameConflict':
         logger.warn(
           { event: 'name-conflict', nodeName: effect.nodeName, nodeIds: effect.nodeIds },
@@ -112,6 +120,16 @@ export class Announcements {
     } catch (error) {
       this.#logListener(event, error);
     }
+  }
+
+  #isNewlyMissing(nodeId: string): boolean {
+    const now = performance.now();
+    for (const [id, at] of this.#missingAt) {
+      if (now - at >= SAME_SILENCE_MS) this.#missingAt.delete(id);
+    }
+    const isNew = !this.#missingAt.has(nodeId);
+    this.#missingAt.set(nodeId, now);
+    return isNew;
   }
 
   #isFirst(of: string): boolean {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TestClient } from '../../support/client.js';
 import { hasRedis, TestRedis } from '../../support/redis.js';
 import type { ServeProcess } from '../../support/serve.js';
 import { waitFor } from '../../support/wait.js';
@@ -81,6 +82,18 @@ describe.runIf(hasRedis)('the roll call', () => {
     await client.sees('slow', ['hung', 'waits']);
     await waitFor(() => client.model.infos.get('slow')?.complete === true, 'a complete list');
     expect(client.violations).toEqual([]);
+    await stopNodes();
+  });
+
+  it('says of a hung node once that it does not answer, and not for each community', async () => {
+    const [a, b] = (await nodes(2, 'on-demand')) as [ServeProcess, ServeProcess];
+    b.signal('SIGSTOP');
+    const communities = Array.from({ length: 20 }, (_, i) => `silent${i}`);
+    const client = await TestClient.join(a.url, { userId: 'u', deviceId: 'd', communities });
+    for (const id of communities) expect(client.model.infos.get(id)?.complete).toBe(false);
+    const said = a.log.filter(({ event }) => event === 'roll-call-incomplete');
+    expect(said).toMatchObject([{ missing: [b.nodeId] }]);
+    client.close();
     await stopNodes();
   });
 
