@@ -29,7 +29,8 @@ export class RedisStore implements Store {
   readonly #node: IndexedNode;
   readonly #input: StoreHost['input'];
   readonly #onFault: StoreHost['onFault'];
-  #fault = '';
+  /** What has failed last and has not worked since. */
+  #fault: { readonly kind: StoreCommand['kind']; readonly reason: string } | undefined;
   readonly #seen: RedisLastSeen;
   readonly #name = randomBytes(9).toString('base64url');
   #names = 0;
@@ -67,20 +68,22 @@ export class RedisStore implements Store {
   perform({ id, command }: { readonly id: number; readonly command: StoreCommand }): void {
     const running = this.#perform(command)
       .catch((error: unknown): StoreOutcome => {
-        this.#report(error instanceof Error ? error.message : String(error));
+        this.#report(command.kind, error instanceof Error ? error.message : String(error));
         return { kind: 'failed' };
       })
       .then((outcome) => {
         this.#running.delete(running);
+        if (outcome.kind !== 'failed' && command.kind === this.#fault?.kind)
+          this.#fault = undefined;
         this.#input((t) => this.#node.stored(id, outcome, t));
       });
     this.#running.add(running);
   }
 
-  /** Once per reason, not once per command. */
-  #report(reason: string): void {
-    if (reason === this.#fault) return;
-    this.#fault = reason;
+  /** Once per reason, not once per command, until it works again. */
+  #report(kind: StoreCommand['kind'], reason: string): void {
+    if (reason === this.#fault?.reason) return;
+    this.#fault = { kind, reason };
     this.#onFault(reason);
   }
 

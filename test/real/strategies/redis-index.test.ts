@@ -210,6 +210,13 @@ describe.runIf(hasRedis)('the index in Redis', () => {
         'the index to have her',
       );
       expect(alice.violations).toEqual([]);
+      // Why, is said the next time, too.
+      await refuse();
+      await join(at, 'bob');
+      await waitFor(() => count('degraded') === 2, 'it to be degraded again');
+      expect(count('store-failed')).toBe(2);
+      await accept();
+      await waitFor(() => !presence.isDegraded(), 'it to be well again');
     },
   );
 });
