@@ -56,12 +56,22 @@ export function usePresence(
 ): unknown {
   const store = usePresenceClient()?.community(communityId);
   const empty = useMemo(() => emptySnapshot(communityId), [communityId]);
+  const selectOnce = once(select);
   return useSelection(
     store?.subscribe,
-    () => select(store?.getSnapshot() ?? empty),
-    () => select(empty),
+    () => selectOnce(store?.getSnapshot() ?? empty),
+    () => selectOnce(empty),
     isEqual,
   );
+}
+
+/** Selects from a snapshot once: React reads again and again, and what is made anew would be news each time. */
+function once<S, T>(select: (snapshot: S) => T): (snapshot: S) => T {
+  let last: { readonly from: S; readonly value: T } | undefined;
+  return (from) => {
+    if (last?.from !== from) last = { from, value: select(from) };
+    return last.value;
+  };
 }
 
 /**

@@ -104,6 +104,21 @@ describe('usePresence', () => {
     expect(container.textContent).toBe('22["ben"]');
   });
 
+  it('may select what is made anew each time', async () => {
+    const busy = counted(() =>
+      usePresence('team', ({ users }) => users.filter(({ status }) => status === 'busy')).map(
+        ({ userId }) => userId,
+      ),
+    );
+    const { container } = render(<StrictMode>{within(<busy.Shown />)}</StrictMode>);
+    socket.list([person('ada'), person('ben', { status: 'busy' })]);
+    await frame();
+    expect(container.textContent).toBe('["ben"]');
+    const before = busy.renders;
+    await frame();
+    expect(busy.renders).toBe(before);
+  });
+
   it('may change its community', async () => {
     function Chosen({ id }: { id: string }): ReactNode {
       const { communityId, count } = usePresence(id);
