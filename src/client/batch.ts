@@ -4,8 +4,6 @@ export interface Batch {
   readonly add: (change: () => void) => void;
   /** Runs what waits now. */
   readonly flush: () => void;
-  /** Forgets what waits. */
-  readonly close: () => void;
 }
 
 /** A timer and not an animation frame: pages that are not shown have no frames, and would pile up. */
@@ -34,11 +32,10 @@ export function createBatch(tell: () => void): Batch {
   let isRunning = false;
   let isAsked: boolean;
 
-  const close = (): void => void (timer = clearTimeout(timer) as undefined);
   const flush = (): void => {
     isAsked = true;
     if (isRunning) return;
-    close();
+    timer = clearTimeout(timer) as undefined;
     isRunning = true;
     do {
       const changes = waiting;
@@ -56,6 +53,5 @@ export function createBatch(tell: () => void): Batch {
       timer ??= setTimeout(flush, FRAME_MS);
     },
     flush,
-    close,
   };
 }

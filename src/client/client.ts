@@ -291,7 +291,7 @@ export function createPresenceClient<Info = Data, Meta = Data>(
     setTyping,
     setMeta: (meta) => update({ meta }),
     close: () => {
-      connection = { state: 'denied', error: CLOSED };
+      turn({ state: 'denied', error: CLOSED });
       for (const [event, handler] of Object.entries(handlers)) socket.off(event, handler);
       for (const one of held.values()) {
         clearTimeout(one.leaving);
@@ -304,7 +304,7 @@ export function createPresenceClient<Info = Data, Meta = Data>(
       device = undefined;
       // Answers whatever still waits.
       own.connected();
-      batch.close();
+      batch.flush();
     },
   };
   return client as unknown as PresenceClient<Info, Meta>;

@@ -219,9 +219,9 @@ export function createPresenceWindow<Info = Data, Meta = Data>(
     close: () => {
       if (isClosed) return;
       isClosed = true;
-      first = asked + 1;
       clearTimeout(timer);
-      batch.close();
+      deny({ code: 'CLOSED', message: 'the window is closed' });
+      batch.flush();
       for (const [event, handler] of Object.entries(handlers)) socket.off(event, handler);
       // Without a connection it is sent on the next one: a recovered one is in the community still.
       if (asked > 0 && socket.active) socket.emit('leaveCommunity', communityId);

@@ -167,6 +167,7 @@ describe('while a part of a community is watched', () => {
     // More than may be asked in a second: the server refuses what is beyond.
     for (let offset = 0; offset < 100; offset++) window.setQuery({ window: { offset, limit: 10 } });
     window.close();
+    expect(window.getSnapshot()).toMatchObject({ state: 'denied', error: { code: 'CLOSED' } });
     await ada.sees('c', ['ada']);
   });
 

@@ -703,6 +703,18 @@ it('says that it is closed to whoever asks afterwards, whatever was to be told b
   expect([state, error?.code]).toEqual(['denied', 'CLOSED']);
 });
 
+it('shows nothing as live once it is closed', () => {
+  start();
+  const listener = live(person('ada'), person('ben'));
+  client.close();
+  expect(listener).toHaveBeenCalledTimes(1);
+  const closed = { state: 'denied', error: { code: 'CLOSED' } };
+  expect(team().getSnapshot()).toMatchObject({ ...closed, users: [], count: 0 });
+  expect(client.getSnapshot()).toMatchObject(closed);
+  client.close();
+  expect(listener).toHaveBeenCalledTimes(1);
+});
+
 it('leaves nothing behind when it is closed', async () => {
   start();
   live(person('ada'));
