@@ -58,3 +58,17 @@ it('the command line needs nothing that is not installed with it', () => {
   const installed = new Set([...Object.keys(dependencies), ...peers]);
   expect([...needed].filter((name) => !installed.has(name))).toEqual([]);
 });
+
+it('source maps hold the sources, which are not published', () => {
+  const files = readdirSync(`${root}dist`, { recursive: true, encoding: 'utf8' });
+  const maps = files.filter((name) => name.endsWith('.map'));
+  expect(maps).toContain('client/index.js.map');
+  const empty = maps.filter((name) => {
+    const map = JSON.parse(readFileSync(`${root}dist/${name}`, 'utf8')) as {
+      sources: string[];
+      sourcesContent?: (string | null)[];
+    };
+    return map.sources.some((_, i) => !map.sourcesContent?.[i]);
+  });
+  expect(empty).toEqual([]);
+});
