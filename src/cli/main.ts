@@ -28,6 +28,14 @@ function text(value: string): string {
   return value;
 }
 
+function key(value: string): string {
+  if (value === value.trim()) return text(value);
+  // Commander's own error would show the key.
+  throw new UsageError(
+    '--api-key, or ROLLCALL_API_KEY, must not begin or end with white space, which no request could carry',
+  );
+}
+
 /** A flag that is also ROLLCALL_<FLAG> in the environment. */
 function flag(flags: string, description: string): Option {
   const option = new Option(flags, description);
@@ -101,7 +109,7 @@ function serveCommand(): Command {
     .addOption(
       flag('--jwt-public-key <pem>', 'public key of the tokens: PEM text or the path of a file'),
     )
-    .addOption(flag('--api-key <key>', 'key for the HTTP API').argParser(text))
+    .addOption(flag('--api-key <key>', 'key for the HTTP API').argParser(key))
     .addOption(flag('--dashboard', 'serve a live view of the cluster at /dashboard'))
     .addOption(flag('--dashboard-evict', 'let the dashboard end users, too'))
     .addOption(

@@ -61,6 +61,12 @@ describe('wrong usage ends with code 2 and one sentence', () => {
       /ROLLCALL_API_KEY.* must not be empty/,
     ],
     [
+      'an API key with the line break of the file that it was in',
+      insecure,
+      { ROLLCALL_API_KEY: 'the-key\n' },
+      /^(?!.*the-key).*ROLLCALL_API_KEY.* white space/,
+    ],
+    [
       'origins that were lost on their way into the environment',
       insecure,
       { ROLLCALL_CORS_ORIGIN: '' },

@@ -213,6 +213,7 @@ describe('createHttpApi in an application', () => {
 
   it.each([
     ['an empty key', { key: '' }],
+    ['a key with the line break of its file', { key: 'the-key\n' }],
     ['an undefined key', { key: undefined }],
     ['a number as key', { key: 7 }],
     ['no key', {}],

@@ -5,12 +5,18 @@ import { PresenceError } from '../errors.js';
 /** Who may ask: whoever has the bearer key, everybody (`open`), or nobody. */
 export type Access = { readonly key: string } | 'open' | 'closed';
 
-/** Refuses an access that is none of these words and has no key: an empty one would open everything. */
+/**
+ * Refuses an access that is none of these words and has no key: an empty one would open everything, and
+ * no request could carry the line break that a key has from its file.
+ */
 export function checkAccess(access: Access, words: readonly string[]): void {
   if (typeof access === 'string' && words.includes(access)) return;
   const key: unknown = typeof access === 'object' ? access?.key : undefined;
-  if (typeof key === 'string' && key !== '') return;
-  const accepted = ['{ key } with a key', ...words.map((word) => `'${word}'`)];
+  if (typeof key === 'string' && key !== '' && key === key.trim()) return;
+  const accepted = [
+    '{ key } with a key without white space around it',
+    ...words.map((word) => `'${word}'`),
+  ];
   throw new PresenceError('INVALID_OPTION', `access must be ${accepted.join(' or ')}`);
 }
 
