@@ -207,6 +207,7 @@ export function createPresence<S extends Socket = Socket>(
     sweepSockets: () => sockets.sweep(() => metrics.slowSockets.inc()),
     sweep: () => {
       fanOut.sweep();
+      watches.sweep();
       local.sweep();
     },
   });

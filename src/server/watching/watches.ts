@@ -221,6 +221,15 @@ export class Watches {
     selves.clear();
   }
 
+  /** Nothing tells when a list becomes complete, or is so no more. Who watches it hears of that all the same. */
+  sweep(): void {
+    for (const [communityId, watched] of this.#watched) {
+      if (watched.community === undefined) continue;
+      const { complete } = this.#host.engine.info(communityId);
+      if (complete !== watched.wasComplete) this.#schedule(communityId, watched);
+    }
+  }
+
   close(): void {
     for (const { timer, sockets } of this.#watched.values()) {
       clearTimeout(timer);

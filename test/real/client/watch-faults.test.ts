@@ -1,9 +1,11 @@
 import type { ServerOptions } from 'socket.io';
 import { io, type Socket } from 'socket.io-client';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createPresenceWindow, type PresenceWindow } from 'rollcall/client/window';
 import { Application } from '../../support/application.js';
 import { TestClient } from '../../support/client.js';
+import { ClusterUnderTest } from '../../support/cluster-under-test.js';
+import { hasRedis } from '../../support/redis.js';
 import { waitFor } from '../../support/wait.js';
 
 /** What may happen to a socket while it watches a part of a community. */
@@ -195,5 +197,37 @@ describe('while a part of a community is watched', () => {
     socket.io.engine.close();
     await waitFor(() => socket.recovered, 'the connection to be recovered');
     await ada.sees('c', ['ada']);
+  });
+});
+
+describe.runIf(hasRedis)('what is watched while Redis is away', () => {
+  let cluster: ClusterUnderTest;
+  beforeAll(async () => {
+    cluster = await ClusterUnderTest.start('redis');
+  });
+  afterAll(() => cluster.stop());
+
+  it('is not complete, and is again when it is back, though nobody comes or goes', async () => {
+    const timings = { heartbeatMs: 250, downAfterMs: 1000, lingerMs: 500 };
+    const [a, b] = [await cluster.node(timings), await cluster.node(timings)];
+    await cluster.join(a, 'ada');
+    const auth = { userId: 'zoe', communities: ['c'], presenceWatch: true };
+    const socket = io(b.url, { transports: ['websocket'], forceNew: true, auth });
+    const window = createPresenceWindow(socket, 'c', { window: {} });
+    const is = (complete: boolean): Promise<unknown> =>
+      waitFor(
+        () => window.getSnapshot().complete === complete && window.getSnapshot().total === 2,
+        () => `complete: ${complete}; it is ${JSON.stringify(window.getSnapshot())}`,
+      );
+    try {
+      await is(true);
+      await cluster.redis.kill();
+      await is(false);
+      await cluster.redis.restart();
+      await is(true);
+    } finally {
+      window.close();
+      socket.disconnect();
+    }
   });
 });
