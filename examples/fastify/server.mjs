@@ -14,6 +14,11 @@ const app = Fastify();
 const redis = REDIS_URL === undefined ? undefined : createClient({ url: REDIS_URL });
 redis?.on('error', (error) => console.error(error.message));
 await redis?.connect();
+// The adapter looks after none of its commands. One that a lost connection left unanswered must not end the process.
+for (const command of redis === undefined ? [] : ['publish', 'xAdd']) {
+  const send = redis[command].bind(redis);
+  redis[command] = (...args) => send(...args).catch(() => undefined);
+}
 
 // Fastify's own HTTP server carries Socket.IO as well.
 const io = new Server(app.server, redis === undefined ? {} : { adapter: createAdapter(redis) });

@@ -20,6 +20,7 @@ const ROLL_CALL = 'getAllPresence';
 /** What rollcall needs of an adapter, found by what it can do. */
 interface AnyAdapter {
   readonly serverCount?: () => Promise<number>;
+  readonly serverSideEmit?: (packet: unknown[]) => unknown;
   readonly pubClient?: AnyRedisClient;
   readonly subClient?: AnyRedisClient;
 }
@@ -28,6 +29,7 @@ interface AnyAdapter {
 interface AnyRedisClient {
   readonly isReady?: boolean;
   readonly status?: string;
+  readonly publish?: (...args: unknown[]) => unknown;
 }
 
 type AdapterKind = 'memory' | 'cluster' | 'redis' | 'redis-streams' | 'other';
@@ -38,17 +40,15 @@ export function socketIoTransport(nsp: Namespace): Transport {
   const emitter = nsp as unknown as {
     on(event: string, listener: (...args: unknown[]) => void): void;
     off(event: string, listener: (...args: unknown[]) => void): void;
-    serverSideEmit(event: string, data: string, ack?: () => void): boolean;
   };
   let listener: ((...args: unknown[]) => void) | undefined;
   let answerer: ((...args: unknown[]) => void) | undefined;
-  const emit = (event: string, data: string, ack?: () => void): boolean => {
-    const { pubClient } = adapter();
+  const emit = (...packet: unknown[]): boolean => {
+    const current = adapter();
     // A command that Redis clients queue while offline may end the process when it times out.
-    if (pubClient !== undefined && !isConnected(pubClient)) return false;
+    if (current.pubClient !== undefined && !isConnected(current.pubClient)) return false;
     try {
-      if (ack === undefined) emitter.serverSideEmit(event, data);
-      else emitter.serverSideEmit(event, data, ack);
+      caught(current).serverSideEmit?.(packet);
       return true;
     } catch {
       return false;
@@ -85,6 +85,28 @@ export function socketIoTransport(nsp: Namespace): Transport {
       if (answerer !== undefined) emitter.off(ROLL_CALL, answerer);
     },
   };
+}
+
+/**
+ * The classic Redis adapter looks after none of the commands that it sends. node-redis rejects those that were
+ * under way when the connection was lost, which would end the process: what rollcall sends is caught.
+ */
+function caught(adapter: AnyAdapter): AnyAdapter {
+  const { pubClient } = adapter;
+  if (pubClient === undefined || implementer(adapter, 'serverSideEmit') !== 'RedisAdapter') {
+    return adapter;
+  }
+  const publish = async (...args: unknown[]): Promise<void> => {
+    try {
+      await pubClient.publish?.(...args);
+    } catch {
+      // It is lost, as any message may be.
+    }
+  };
+  return Object.create(adapter, {
+    pubClient: { value: { publish } },
+    serverCount: { value: () => adapter.serverCount?.() },
+  }) as AnyAdapter;
 }
 
 /** A throwing handler would end the process on some adapters. The receiver reports its own faults. */

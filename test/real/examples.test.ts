@@ -6,9 +6,10 @@ import { TestClient } from '../support/client.js';
 import { compile, ExampleServer } from '../support/example.js';
 import { tied } from '../support/process.js';
 import { hasPython, python } from '../support/python.js';
+import { Relay } from '../support/relay.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { ServeProcess } from '../support/serve.js';
-import { waitFor } from '../support/wait.js';
+import { pause, waitFor } from '../support/wait.js';
 
 /** What is in examples/ runs as it says: servers with several frameworks, and a client in Python. */
 
@@ -41,7 +42,10 @@ describe.runIf(hasRedis).each(['express', 'fastify', 'nestjs'] as const)('with %
   const join = async (server: ExampleServer, user: string, more = {}): Promise<TestClient> => {
     const client = new TestClient(server.url, { name: user, deviceId: `${user}-1`, ...more });
     clients.push(client);
-    await waitFor(() => client.model.rosters.has('lobby'), 'the first list');
+    await waitFor(
+      () => client.model.rosters.has('lobby'),
+      () => `the first list; ${server.stderr}`,
+    );
     return client;
   };
 
@@ -61,6 +65,28 @@ describe.runIf(hasRedis).each(['express', 'fastify', 'nestjs'] as const)('with %
     expect(await one.stop('SIGTERM')).toBe(0);
     await bob.sees('lobby', ['bob']);
     expect(bob.violations).toEqual([]);
+  });
+
+  it('goes on when the connection to Redis is lost with commands on their way', async () => {
+    const relay = await Relay.start(redis.port);
+    try {
+      const env = { REDIS_URL: relay.url };
+      const [one, two] = await Promise.all([start(env), start(env)]);
+      const ada = await join(one, 'Ada');
+      const bob = await join(two, 'Bob');
+      await bob.sees('lobby', ['ada', 'bob']);
+      relay.hold('up');
+      // Two heartbeats are under way then, which nobody will answer.
+      await pause(2500);
+      relay.cut();
+      relay.heal();
+      const eve = await join(one, 'Eve');
+      await bob.sees('lobby', ['ada', 'bob', 'eve']);
+      for (const { violations } of [ada, bob, eve]) expect(violations).toEqual([]);
+      for (const server of [one, two]) expect(server.hasExited, server.stderr).toBe(false);
+    } finally {
+      await relay.stop();
+    }
   });
 
   it('runs alone without Redis', async () => {
