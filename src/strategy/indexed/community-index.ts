@@ -96,11 +96,16 @@ export class CommunityIndex {
     return this.#pending.size > 0;
   }
 
-  /** Everything of this node is to be written again; what went meanwhile is found by reading. */
+  /** Everything of this node is to be written again, beside what has gone and waits to be written. */
   reassert(): void {
     this.isClaimed = false;
-    this.#pending.clear();
     for (const [key, entry] of this.mine) this.#pending.set(key, { op: 'put', entry });
+  }
+
+  /** The same where the contents are read again: what has gone meanwhile is found there. */
+  startOver(): void {
+    this.#pending.clear();
+    this.reassert();
   }
 
   /** Takes up to so many changes to be written. */
@@ -194,7 +199,7 @@ export class CommunityIndex {
     if (this.epoch !== '' && this.epoch !== epoch) {
       this.isHealing = true;
       this.sweepFrom = Infinity;
-      this.reassert();
+      this.startOver();
     }
     this.#orphans.clear();
     for (const { nodeId, entry: text } of orphans) {

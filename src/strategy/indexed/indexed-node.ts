@@ -143,7 +143,7 @@ export class IndexedNode extends ToldNode {
     this.#isReachable = true;
     if (this.#leasesLateUntil === Infinity) this.#leasesLateUntil = this.t.now + LATE_LEASE_MS;
     for (const index of this.#indexes.values()) {
-      index.reassert();
+      index.startOver();
       index.sweepFrom = Infinity;
       // What went while the store was away is found by reading, though nobody here needs the rest.
       if (index.told === null) this.#read(index);
@@ -269,7 +269,7 @@ export class IndexedNode extends ToldNode {
   #heal(index: CommunityIndex): void {
     index.isHealing = true;
     index.sweepFrom = Infinity;
-    index.reassert();
+    index.startOver();
     this.#read(index);
   }
 

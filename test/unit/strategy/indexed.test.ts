@@ -185,6 +185,23 @@ describe('an index under faults', () => {
     }
   });
 
+  it('loses whoever comes and goes while a renewal is under way', () => {
+    for (let seed = 1; seed <= 1000; seed++) {
+      const engines = new Engines(seed);
+      const index = new SimIndex(engines);
+      index.latencyMs = 20;
+      index.renewalMs = 100;
+      const [a, b] = [engines.start(indexed), engines.start(indexed)];
+      const watcher = engines.join(a, 'watcher', 'd', 'c');
+      engines.run(2000 + engines.random() * 250);
+      const shortly = engines.join(b, 'shortly', 'd', 'c');
+      engines.run(engines.random() * 200);
+      engines.gone(shortly, 'left');
+      engines.run(5000);
+      expect(watcher.model.present('c')).toEqual(['watcher']);
+    }
+  });
+
   it('writes everything anew after it was taken for dead', () => {
     const engines = new Engines(8);
     const index = new SimIndex(engines);

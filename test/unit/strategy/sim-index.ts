@@ -27,6 +27,10 @@ export class SimIndex {
   isAway = false;
   /** Share of commands that are done but not answered in time. */
   lateness = 0;
+  /** How long a command takes at most, on the way to the index and back. */
+  latencyMs = 5;
+  /** How much longer a renewal may take: it is of many commands, and others are answered in between. */
+  renewalMs = 0;
   #names = 0;
   readonly #engines: Engines;
   readonly #communities = new Map<string, SimCommunity>();
@@ -82,15 +86,19 @@ export class SimIndex {
     const { random } = this.#engines;
     // One connection asks in order.
     const { now } = this.#engines;
-    const at = Math.max(now + random() * 5, this.#lastCommand.get(node) ?? 0);
+    const at = Math.max(now + random() * this.latencyMs, this.#lastCommand.get(node) ?? 0);
     this.#lastCommand.set(node, at);
     this.#engines.after(at - now, node, () => {
       const outcome: StoreOutcome = this.isAway ? { kind: 'failed' } : this.#do(node, command);
       const isLate = random() < this.lateness;
+      const answer = (t: { now: number; wall: number }): void =>
+        engineOf(node).stored(id, isLate ? { kind: 'failed' } : outcome, t);
+      if (command.kind === 'renew' && this.renewalMs > 0) {
+        this.#engines.after(random() * this.renewalMs, node, answer);
+        return;
+      }
       // One connection answers and publishes in order.
-      this.#mail(node, isLate ? 2000 : random() * 5, (t) =>
-        engineOf(node).stored(id, isLate ? { kind: 'failed' } : outcome, t),
-      );
+      this.#mail(node, isLate ? 2000 : random() * this.latencyMs, answer);
     });
   }
 
