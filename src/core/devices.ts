@@ -212,7 +212,8 @@ export class Devices {
     if (user !== undefined) {
       for (const held of user.held) {
         if (held.owner.hidden) continue;
-        if (held.entry.veil > device.veil) device.veil = held.entry.veil;
+        // In its other communities this device is to be seen, or not, as in this one.
+        if (held.entry.veil > device.veil) this.#take(device, held.entry.veil, t);
         if (held.entry.deviceId !== device.deviceId) continue;
         if (
           earlier === undefined ||
@@ -364,11 +365,14 @@ export class Devices {
   /** Visibility is the user's: every device takes over the newest register. */
   #adopt(userId: string, veil: number, t: Instant): void {
     for (const device of this.connections.devicesOf(userId)) {
-      if (device.veil >= veil) continue;
-      if (isVeiled(device.veil) && !isVeiled(veil)) this.#unveil(device, veil, t);
-      else device.veil = veil;
-      this.#rewrite(device, t);
+      if (device.veil < veil) this.#take(device, veil, t);
     }
+  }
+
+  #take(device: Device, veil: number, t: Instant): void {
+    if (isVeiled(device.veil) && !isVeiled(veil)) this.#unveil(device, veil, t);
+    else device.veil = veil;
+    this.#rewrite(device, t);
   }
 
   // What other nodes say.

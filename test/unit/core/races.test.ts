@@ -560,4 +560,26 @@ describe('race', () => {
       expect(cluster.node('a').gauges(cluster.now)).toMatchObject({ entriesOwned: 0, waiting: 0 });
     },
   );
+
+  it('a device that learns in one community that its user is invisible is so in the others, too', () => {
+    const cluster = CoreCluster.of('a', 'b');
+    // What is said of both is known on both before she comes.
+    for (const id of ['a', 'b']) {
+      for (const communityId of ['c', 'other']) cluster.join(id, `on ${id}`, 'd', communityId);
+    }
+    const phone = cluster.join('b', 'ada', 'phone', 'other');
+    cluster.run(500);
+    cluster.node('b').update(phone, { status: 'invisible' }, cluster.t);
+    cluster.run(500);
+    const laptop = cluster.join('a', 'ada', 'laptop', 'c');
+    cluster.node('a').join(laptop, 'other', cluster.t);
+    cluster.run(500);
+    for (const id of ['a', 'b']) {
+      expect(cluster.online(id, 'c')).not.toContain('ada');
+      expect(cluster.online(id, 'other')).not.toContain('ada');
+    }
+    cluster.node('b').update(phone, { status: 'active' }, cluster.t);
+    cluster.run(500);
+    for (const id of ['a', 'b']) expect(cluster.online(id, 'c')).toContain('ada');
+  });
 });
