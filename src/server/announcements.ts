@@ -63,6 +63,14 @@ export class Announcements {
     );
   }
 
+  lastSeenFailed(error: unknown): void {
+    if (!this.#isFirst('lastSeen')) return;
+    this.#logger.error(
+      { event: 'last-seen-failed', error: String(error) },
+      'what the application keeps in lastSeen could not be written; it is not known later',
+    );
+  }
+
   announce(effect: Announced): void {
     const logger = this.#logger;
     switch (effect.kind) {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { Namespace, Server, Socket } from 'socket.io';
+import { inTime } from '../transport/in-time.js';
 import { Announcements } from './announcements.js';
 import { Driver, type LocalEffect } from './driver.js';
 import { PresenceError } from './errors.js';
@@ -22,6 +23,9 @@ import { sortedBy, Watches } from './watching/watches.js';
  * Puts a node together: what its parts are made from, which effect of the engine goes to which of them,
  * and in which order they begin and end.
  */
+
+/** Closing waits no longer than this for what `lastSeen` writes. */
+const LAST_SEEN_MS = 2000;
 
 const SILENT: PresenceLogger = { info: () => {}, warn: () => {}, error: () => {} };
 
@@ -77,8 +81,8 @@ export function createPresence<S extends Socket = Socket>(
         if (audience !== 'server') fanOut.event(event, audience);
         watches.onEvent(event, audience);
         if (audience === 'own') return;
-        if (event.type === 'userOffline') {
-          void options.lastSeen?.record(event.userId, event.lastSeenAt);
+        if (event.type === 'userOffline' && options.lastSeen !== undefined) {
+          void keepLastSeen(event.userId, event.lastSeenAt);
         }
         announcements.user(event);
         return;
@@ -147,18 +151,30 @@ export function createPresence<S extends Socket = Socket>(
   });
   const cluster = new ClusterQuestions(driver, limits);
 
+  /** The application may keep it where that fails or takes long: neither is to end this process, or to keep it. */
+  const keepLastSeen = async (userId: string, at: number): Promise<void> => {
+    try {
+      await options.lastSeen?.record(userId, at);
+    } catch (error) {
+      announcements.lastSeenFailed(error);
+    }
+  };
+
   /** Perhaps no other node is left to see them go. */
-  const keepLastSeen = async (): Promise<void> => {
+  const keepAllLastSeen = async (): Promise<void> => {
     if (options.lastSeen === undefined) return;
     const at = Date.now();
     const userIds = new Set(node.localUsers(undefined).map(({ userId }) => userId));
-    await Promise.all(Array.from(userIds, (userId) => options.lastSeen?.record(userId, at)));
+    const kept = Promise.all(Array.from(userIds, (userId) => keepLastSeen(userId, at)));
+    await inTime(kept, LAST_SEEN_MS, 'lastSeen').catch((error: unknown) =>
+      announcements.lastSeenFailed(error),
+    );
   };
 
   const close = (): Promise<void> => {
     closed ??= (async () => {
       release(nsp);
-      const seen = keepLastSeen();
+      const seen = keepAllLastSeen();
       sockets.close();
       watches.close();
       const left = driver.close();

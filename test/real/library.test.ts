@@ -220,6 +220,46 @@ it('never sends the list of a community as it was before everybody had left it',
   }
 });
 
+describe('a place of the application’s own for lastSeen', () => {
+  const given = (record: () => Promise<void>) => {
+    const logged: object[] = [];
+    const log = (data: object): void => void logged.push(data);
+    const options = {
+      lastSeen: { record, read: () => Promise.resolve(undefined) },
+      logger: { info: () => {}, warn: log, error: log },
+    };
+    return { logged, options };
+  };
+
+  it('that fails costs the application nothing but a line of its log', async () => {
+    const { url } = await application();
+    const failed: unknown[] = [];
+    const note = (error: unknown): void => void failed.push(error);
+    process.on('unhandledRejection', note);
+    try {
+      const { logged, options } = given(() => Promise.reject(new Error('no database')));
+      applications[0]?.present(options);
+      for (const userId of ['ada', 'bob']) (await join(url, userId)).close();
+      await waitFor(() => applications[0]?.presences[0]?.onlineUsers('c').length === 0, 'offline');
+      await waitFor(() => logged.length > 0, 'the line');
+      await applications[0]?.presences[0]?.close();
+      expect(logged).toEqual([{ event: 'last-seen-failed', error: 'Error: no database' }]);
+      expect(failed).toEqual([]);
+    } finally {
+      process.off('unhandledRejection', note);
+    }
+  });
+
+  it('that never answers keeps nobody from closing', async () => {
+    const { url } = await application();
+    const { logged, options } = given(() => new Promise(() => {}));
+    const presence = applications[0]?.present(options);
+    await join(url, 'ada');
+    await presence?.close();
+    expect(logged).toMatchObject([{ event: 'last-seen-failed' }]);
+  });
+});
+
 describe('connection state recovery', () => {
   it('race 25: identifies, authorizes and lists a recovered socket like a new one', async () => {
     const { io, url } = await application({ connectionStateRecovery: {} });
