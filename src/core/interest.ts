@@ -43,6 +43,8 @@ export interface InterestHost {
   readonly onDrop: (shard: number) => void;
 }
 
+/** How long a community is told of to the application after the last device here has gone, so that it hears of that one. */
+export const KEPT_MS = 1000;
 /** How often every shard is looked at, at most, while nobody waits for one. */
 const LOOK_MS = 100;
 
@@ -176,7 +178,10 @@ export class Interest {
     const community = view.get(communityId);
     // A socket that does not count (it has shown no life) is told of everything all the same.
     if (community !== undefined && community.sockets.size > 0) return;
-    need.local = false;
+    if (need.local) {
+      need.local = false;
+      need.readUntil = Math.max(need.readUntil, now + KEPT_MS);
+    }
     this.#read.add(communityId);
     if (need.readUntil > now) return;
     shard.communities.delete(communityId);

@@ -116,6 +116,13 @@ export class Telling {
     this.#work.add(community);
   }
 
+  /** The application is told at once what has changed; nobody else is there. */
+  finish(community: Community): void {
+    for (const user of [...community.storm, ...community.dirty]) {
+      if (user.mark === 'dirty') this.#tell(user, 'server');
+    }
+  }
+
   /** A community is not folded any more: it is as if nobody had been told of it. */
   stop(community: Community): void {
     community.dirty = [];

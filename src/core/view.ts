@@ -241,6 +241,7 @@ export class View {
 
   /** Stops folding a community that nobody here needs; what is held stays until its shard goes. */
   deactivate(community: Community): void {
+    this.telling.finish(community);
     community.active = false;
     this.telling.stop(community);
     if (community.users.size === 0) this.#close(community);

@@ -10,6 +10,7 @@ import {
 } from '../core/index.js';
 import type { Community } from '../core/community.js';
 import { Devices, type DropReason, type EntryLog } from '../core/devices.js';
+import { KEPT_MS } from '../core/interest.js';
 import { newStats } from '../core/stats.js';
 import { Owner } from '../core/roster.js';
 import { View } from '../core/view.js';
@@ -227,7 +228,10 @@ export abstract class TellingNode {
   #free(told: Told | undefined): void {
     if (told === undefined || told.joins.length > 0 || this.devices.connections.hosts(told.id))
       return;
-    told.local = false;
+    if (told.local) {
+      told.local = false;
+      told.readUntil = Math.max(told.readUntil, this.t.now + KEPT_MS);
+    }
     this.#pending.add(told);
     if (told.readUntil > this.t.now) return;
     this.#pending.delete(told);

@@ -172,6 +172,39 @@ describe.runIf(hasRedis).each(Object.keys(VARIANTS))('%s', (name) => {
     await waitFor(async () => (await fetched()) === '', 'fetchOnlineUsers to give nobody', 4000);
   });
 
+  it('the application hears of the last user of a community, too, however they go', async () => {
+    const [a] = (await nodes(2, { lingerMs: 300 })) as [Node, Node];
+    const gone: string[] = [];
+    a.presence.on('userOffline', ({ communityId, userId, reason }) =>
+      gone.push(`${userId} of ${communityId}: ${reason}`),
+    );
+    const at = (userId: string): Promise<TestClient> =>
+      join(a, userId, 'd', { communities: [`of ${userId}`] });
+    const [leaving, closing, lost, evicted] = await Promise.all(
+      ['leaving', 'closing', 'lost', 'evicted'].map(at),
+    );
+    await leaving?.send('leaveCommunity', 'of leaving');
+    closing?.close();
+    lost?.drop();
+    await a.presence.evict({ userId: 'evicted' });
+    expect(evicted?.violations).toEqual([]);
+    await waitFor(
+      () => gone.length === 4,
+      () => `four to be gone, not ${gone.join(', ')}`,
+      5000,
+    );
+    expect(gone.sort()).toEqual([
+      'closing of of closing: left',
+      'evicted of of evicted: left',
+      'leaving of of leaving: left',
+      'lost of of lost: disconnected',
+    ]);
+    if (name === 'redis') return;
+    for (const userId of ['leaving', 'closing', 'lost', 'evicted']) {
+      expect(a.presence.isOnline(userId)).toBe(false);
+    }
+  });
+
   it('lastSeenAt is the moment of leaving where the node has left in order', async () => {
     const [a, b] = (await nodes(2, { lingerMs: 500 })) as [Node, Node];
     const bob = await join(b, 'bob');

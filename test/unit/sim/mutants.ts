@@ -75,10 +75,13 @@ export const MUTANTS: readonly Mutant[] = [
       "if (op.reason === 'moved' && (op.reason = 'disconnected') === '') {",
     ]),
   ),
-  mutant('a put that was taken back is sent', 'log', [
-    'else\n            this.#pending.delete(key);',
-    '',
-  ]),
+  under(
+    ['pause'],
+    mutant('a put that was taken back is sent', 'log', [
+      'else\n            this.#pending.delete(key);',
+      '',
+    ]),
+  ),
   mutant('the log claims to reach back further than it does', 'log', [
     'missing > this.ringSize',
     'false',

@@ -14,6 +14,8 @@ function toldIn(
     note(line);
     const [, node, userId, communityId] = /^(\S+) tells .* (\S+) (c\d+)$/.exec(line) ?? [];
     if (node === undefined || world.now < fromMs || leaveOut(line)) return;
+    // In the end all go at once, and nobody is there to be told.
+    if (!world.clients.some(({ online }) => online)) return;
     (told[`${node} ${userId} ${communityId}`] ??= []).push(
       line.replace(/tells (all|server|others)/, 'tells'),
     );
