@@ -1,7 +1,15 @@
 import type { DeviceFacts } from './explanation.js';
 import { isVeiled, type Held } from './roster.js';
 import { SmallMap, SmallSet, type ReadonlySmallSet } from './small.js';
-import type { Data, Entry, Identity, Instant, OfflineReason, SettableStatus } from './types.js';
+import type {
+  Data,
+  DevicePatch,
+  Entry,
+  Identity,
+  Instant,
+  OfflineReason,
+  SettableStatus,
+} from './types.js';
 
 /**
  * What is connected to this node: sockets, the devices that they are of, and the communities that these
@@ -25,8 +33,12 @@ export interface Device {
   lastActiveAt: number;
   /** When one of its sockets last showed life, monotonic. */
   provenAt: number;
-  /** Nothing has been set yet: what was known of the device elsewhere is carried over. */
+  /** It has been nowhere here yet: what is known of the device elsewhere is carried over. */
   fresh: boolean;
+  /** Its status, at least, was given with its connection. */
+  readonly isStatusGiven: boolean;
+  /** What it has said of itself before it was anywhere: that counts on top of what is carried over. */
+  said: DevicePatch | undefined;
   readonly sockets: SmallSet<string>;
   readonly memberships: SmallMap<string, Membership>;
   /** The key of its last entry and of which community that was: made once for who comes and goes. */
@@ -190,7 +202,9 @@ export class Connections {
       meta: undefined,
       lastActiveAt: t.wall,
       provenAt: t.now,
-      fresh: identity.status === undefined,
+      fresh: true,
+      isStatusGiven: identity.status !== undefined,
+      said: undefined,
       sockets: new SmallSet(),
       memberships: new SmallMap(),
       key: '',

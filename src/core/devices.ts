@@ -224,7 +224,7 @@ export class Devices {
       }
       if (earlier !== undefined && device.fresh) {
         const { entry } = earlier;
-        device.status = entry.status;
+        if (!device.isStatusGiven) device.status = entry.status;
         device.boardId = entry.boardId;
         device.meta = entry.meta;
         device.lastActiveAt = entry.lastActiveAt;
@@ -246,6 +246,9 @@ export class Devices {
     membership.held = this.#host.view.add(this.#host.self, entry, log.shard, true);
     // Another of the user's devices may not know what this one has learnt.
     this.#adopt(device.userId, device.veil, t);
+    const { said } = device;
+    device.said = undefined;
+    if (said !== undefined) this.#patch(device, said, t);
   }
 
   /** What is held of the membership's user in its community, here and elsewhere. */
@@ -294,7 +297,10 @@ export class Devices {
       membership.shadowed = false;
       this.#enter(membership, t);
     }
-    return this.#patch(socket.device, patch, t);
+    const { device } = socket;
+    if (!device.fresh) return this.#patch(device, patch, t);
+    device.said = { ...device.said, ...patch };
+    return true;
   }
 
   #patch(device: Device, patch: DevicePatch, t: Instant): boolean {

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { TestClient } from '../support/client.js';
 import { ClusterUnderTest, MEDIA } from '../support/cluster-under-test.js';
 import { waitFor } from '../support/wait.js';
 
@@ -51,6 +52,41 @@ describe.each(MEDIA)('over %s', (medium) => {
     for (const user of ['ada', 'bea', 'cid']) {
       expect(impatient.model.count('userOnline', user)).toBe(0);
     }
+    expect(cluster.violations).toEqual([]);
+  });
+
+  it('tells nothing of a device that comes back on another node, whatever it says of itself at once', async () => {
+    const [a, b, c] = [await cluster.node(), await cluster.node(), await cluster.node()];
+    const watcher = await cluster.join(a, 'watcher');
+    let session = 1;
+    const connect = (at: { readonly url: string }): TestClient => {
+      const who = { userId: 'ada', deviceId: 'ada-1', communities: ['c'] };
+      const ada = new TestClient(at.url, { ...who, status: 'active', session: session++ });
+      ada.socket.io.reconnection(false);
+      cluster.clients.push(ada);
+      return ada;
+    };
+    let ada = connect(b);
+    await ada.sees('c', ['ada', 'watcher']);
+    await ada.send('presenceUpdate', { boardId: 'roadmap', meta: { page: 3 } });
+    const shown = (): unknown => watcher.model.user('c', 'ada')?.devices[0];
+    const meta = { page: 3 };
+    await waitFor(() => watcher.model.user('c', 'ada')?.devices[0]?.meta, 'what ada set');
+    const before = shown();
+    expect(before).toMatchObject({ boardId: 'roadmap', meta });
+    const { length } = watcher.model.told;
+    // To a node that knows nothing of the community yet, and to one that does.
+    for (const node of [c, a]) {
+      ada.drop();
+      ada = connect(node);
+      // It is sent as soon as there is a connection.
+      await ada.send('presenceUpdate', { boardId: 'roadmap' });
+      await ada.sees('c', ['ada', 'watcher']);
+    }
+    await ada.send('presenceUpdate', { boardId: 'budget' });
+    await waitFor(() => watcher.model.told.length > length, 'the news');
+    expect(watcher.model.told.slice(length).map(({ event }) => event)).toEqual(['userUpdated']);
+    expect(shown()).toMatchObject({ boardId: 'budget', meta });
     expect(cluster.violations).toEqual([]);
   });
 

@@ -36,6 +36,7 @@ describe('a page', () => {
     const end = (): void => {
       client.close();
       // Without a goodbye, as when a page goes.
+      socket.io.reconnection(false);
       socket.io.engine.close();
     };
     ends.push(end);
