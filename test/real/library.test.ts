@@ -332,6 +332,14 @@ describe.runIf(hasRedis)('over the adapter of the application, with ioredis', ()
       const ada = await join(one.url, 'ada');
       const bob = await join(two.url, 'bob');
       for (const client of [early, ada, bob]) await client.sees('c', ['ada', 'bob', 'early']);
+      // Who was there before goes on being told, and not by new lists alone.
+      await waitFor(() => early.model.infos.get('c')?.complete === true, 'a complete list');
+      const lists = early.model.count('globalPresenceSync');
+      const cleo = await join(one.url, 'cleo');
+      await early.sees('c', ['ada', 'bob', 'cleo', 'early']);
+      cleo.close();
+      await early.sees('c', ['ada', 'bob', 'early']);
+      expect(early.model.count('globalPresenceSync')).toBe(lists);
       await waitFor(
         () => [first, second].every((each) => each.nodes().length === 2),
         'each node to know the other',

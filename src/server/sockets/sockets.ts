@@ -178,6 +178,8 @@ export class Sockets {
   /** The adapter was replaced: the new one knows no rooms, not even those that each socket has for itself. */
   startOver(): void {
     for (const { socket, slowSince } of this.#sessions.values()) {
+      // A socket joins rooms of the adapter that was there when it connected, for ever.
+      (socket as unknown as Pick<Namespace, 'adapter'>).adapter = this.#nsp.adapter;
       void socket.join(socket.id);
       // Who cannot keep up gets the list when it has drained.
       if (slowSince === 0) this.#host.driver.input((node, t) => node.resume(socket.id, t));
