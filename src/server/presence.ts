@@ -17,7 +17,11 @@ import type { Dashboard, DashboardOptions } from './http/dashboard.js';
 
 /** What an application has of presence: all that it may call, and what it is told. */
 
-/** What `presence.on` tells the application. */
+/**
+ * What `presence.on` tells the application. Of users: once per edge and community, on every node whose sockets
+ * are in the community or that lately read it; with `interest: 'all'` on every node. Who was there already when
+ * a node begins to see a community is no news.
+ */
 export interface PresenceEvents {
   userOnline: [event: Omit<OnlineEvent, 'type'>];
   userUpdated: [event: Omit<UpdatedEvent, 'type'>];

@@ -582,4 +582,16 @@ describe('race', () => {
     cluster.run(500);
     for (const id of ['a', 'b']) expect(cluster.online(id, 'c')).toContain('ada');
   });
+
+  it('the application hears of who dies with the one node of a community, where it hears of every community', () => {
+    const cluster = new CoreCluster();
+    for (const id of ['a', 'b']) cluster.start(id, { interest: 'all' });
+    cluster.run(2000);
+    cluster.join('a', 'ada');
+    cluster.run(500);
+    cluster.kill('a');
+    cluster.run(20_000);
+    expect(cluster.count('b', 'userOnline', 'ada')).toBe(1);
+    expect(cluster.count('b', 'userOffline', 'ada')).toBe(1);
+  });
 });
