@@ -99,6 +99,8 @@ function describeEffect(effect: Effect, verbose: boolean): string | undefined {
       return effect.degraded ? 'cut off from the medium' : 'the medium is back';
     case 'ready':
       return `ready${effect.complete ? '' : ', not complete'}`;
+    case 'strategyConflict':
+      return `node ${effect.nodeId} keeps presence elsewhere`;
     case 'nameConflict':
       return `two living nodes are named ${effect.nodeName}`;
     case 'send':

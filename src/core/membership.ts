@@ -1,6 +1,7 @@
 import { Owner } from './roster.js';
 import type { Replica } from './replica.js';
 import type { Instant, NodeDownReason, NodeView, PeerState } from './types.js';
+import type { Keeping, Message } from './wire.js';
 
 /**
  * Who else is there. Every node judges for itself from what it hears: anything heard is life, silence
@@ -12,6 +13,7 @@ import type { Instant, NodeDownReason, NodeView, PeerState } from './types.js';
  */
 
 export interface MembershipOptions {
+  readonly keeping: Keeping;
   readonly heartbeatMs: number;
   readonly downAfterMs: number;
   readonly lingerMs: number;
@@ -34,6 +36,8 @@ export interface MembershipHost {
   readonly onProbe: (id: number) => void;
   readonly onDegraded: (degraded: boolean, t: Instant) => void;
   readonly onNameConflict: (name: string, nodeIds: readonly string[]) => void;
+  /** The peer's entries cannot be heard of here. */
+  readonly onStranger: (peer: Peer) => void;
   /** This node stood still for so long that its own sockets may be dead. */
   readonly onStall: (lateMs: number, t: Instant) => void;
 }
@@ -44,6 +48,8 @@ export class Peer {
   readonly firstHeard: number;
   readonly replicas = new Map<number, Replica>();
   name: string | undefined;
+  /** It keeps its entries where this node does not look. */
+  isStranger = false;
   state: PeerState = 'alive';
   lastHeard: number;
   /** When it last said by itself where its logs stand. */
@@ -68,6 +74,8 @@ export class Peer {
     return this.owner.nodeId;
   }
 }
+
+type Description = Pick<Extract<Message, { kind: 'beat' }>, 'name' | 'keeping' | 'entries'>;
 
 /** An incarnation of which nothing counts any more. */
 interface Fenced {
@@ -227,6 +235,23 @@ export class Membership {
     if (this.#conflicts.has(name)) return;
     this.#conflicts.add(name);
     this.#host.onNameConflict(name, nodeIds);
+  }
+
+  /** What a peer says of itself in its hello and its heartbeats. */
+  describe(peer: Peer, { name, keeping, entries }: Description): void {
+    peer.name = name;
+    peer.entries = entries;
+    if (peer.isStranger || keeping === this.#options.keeping) return;
+    peer.isStranger = true;
+    this.#host.onStranger(peer);
+  }
+
+  /** Somebody is there of whose users nothing is known here. */
+  get hasStrangers(): boolean {
+    for (const { isStranger, state } of this.#peers.values()) {
+      if (isStranger && state !== 'down') return true;
+    }
+    return false;
   }
 
   /** Brings a peer back that was silent; called once its message has been taken in. */

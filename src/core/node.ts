@@ -193,6 +193,7 @@ export class PresenceNode {
       o.nodeId,
       o.nodeName,
       {
+        keeping: 'log',
         heartbeatMs: o.heartbeatMs,
         downAfterMs: o.downAfterMs,
         lingerMs: o.lingerMs,
@@ -237,6 +238,8 @@ export class PresenceNode {
         onDegraded: (degraded, t) => this.#onDegraded(degraded, t),
         onNameConflict: (nodeName, nodeIds) =>
           this.#out.push({ kind: 'nameConflict', nodeName, nodeIds }),
+        onStranger: ({ nodeId, name: nodeName }) =>
+          this.#out.push({ kind: 'strategyConflict', nodeId, nodeName }),
         onStall: (_late, t) => this.#devices.prove(this.#devices.connections.socketIds, t),
       },
     );
@@ -402,13 +405,16 @@ export class PresenceNode {
   }
 
   #stopAwaiting(peer: Peer): void {
+    // Lists may be complete again.
+    if (peer.isStranger) this.#interest.release();
     this.#interest.stopAwaiting(peer.nodeId);
     this.#queries.stopAwaiting(peer.nodeId);
     this.#operations.stopAwaiting(peer.nodeId);
   }
 
   #isComplete(shard: number): boolean {
-    return this.#ready && !this.#membership.degraded && this.#interest.isPrimed(shard);
+    const { degraded, hasStrangers } = this.#membership;
+    return this.#ready && !degraded && !hasStrangers && this.#interest.isPrimed(shard);
   }
 
   /** Whether a device that is gone here would be known if it were elsewhere. */
@@ -445,6 +451,7 @@ export class PresenceNode {
       kind: 'hello',
       request,
       name: this.nodeName,
+      keeping: 'log',
       entries: this.#devices.entries,
       states: this.#publisher.allStates(),
     });
@@ -465,7 +472,7 @@ export class PresenceNode {
   ): void {
     const { nodeName: name } = this;
     const { entries } = this.#devices;
-    this.#send({ kind: 'beat', full, name, entries, states, answers }, route);
+    this.#send({ kind: 'beat', full, name, keeping: 'log', entries, states, answers }, route);
   }
 
   // The others' side.
@@ -499,16 +506,14 @@ export class PresenceNode {
     const t = this.#t;
     switch (message.kind) {
       case 'hello':
-        peer.name = message.name;
-        peer.entries = message.entries;
+        this.#membership.describe(peer, message);
         peer.lastBeat = t.now;
         this.#onStates(peer, message.states);
         this.#publisher.owe(peer.nodeId, message.request, t.now);
         this.#publisher.oweAll(peer.nodeId);
         break;
       case 'beat':
-        peer.name = message.name;
-        peer.entries = message.entries;
+        this.#membership.describe(peer, message);
         // An answer says only what was asked.
         if (message.full || message.answers.length === 0) peer.lastBeat = t.now;
         this.#onStates(peer, message.states);

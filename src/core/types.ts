@@ -181,6 +181,12 @@ export type Effect =
       readonly reason: NodeDownReason;
     }
   | { readonly kind: 'degraded'; readonly degraded: boolean }
+  /** A node of this cluster keeps presence where this one does not find it: lists are not complete. */
+  | {
+      readonly kind: 'strategyConflict';
+      readonly nodeId: string;
+      readonly nodeName: string | undefined;
+    }
   | {
       readonly kind: 'nameConflict';
       readonly nodeName: string;

@@ -36,12 +36,16 @@ export interface Want {
   readonly have: number;
 }
 
+/** Where a node's entries are found: in the log that it tells of, or in an index that all write to. */
+export type Keeping = 'log' | 'index';
+
 export type Message =
   /** Said by a starting or healing node: who is there? Answered by a full beat. */
   | {
       readonly kind: 'hello';
       readonly request: number;
       readonly name: string | undefined;
+      readonly keeping: Keeping;
       readonly entries: number;
       readonly states: readonly ShardState[];
     }
@@ -50,6 +54,7 @@ export type Message =
       readonly kind: 'beat';
       readonly full: boolean;
       readonly name: string | undefined;
+      readonly keeping: Keeping;
       readonly entries: number;
       readonly states: readonly ShardState[];
       readonly answers: readonly Answered[];
@@ -183,11 +188,13 @@ function fieldsOf(message: Exclude<Message, { kind: 'delta' }>): {
     case 'hello':
       fields['r'] = message.request;
       fields['n'] = message.name;
+      if (message.keeping === 'index') fields['x'] = 1;
       fields['e'] = message.entries;
       fields['s'] = encodeStates(message.states);
       break;
     case 'beat':
       fields['n'] = message.name;
+      if (message.keeping === 'index') fields['x'] = 1;
       fields['e'] = message.entries;
       fields['s'] = encodeStates(message.states);
       if (message.full) fields['u'] = 1;
@@ -305,12 +312,13 @@ function decodeDelta(numbers: unknown, text: string, end: number): Message | und
 function decodeKind(head: Record<string, unknown>, rest: string | undefined): Message | undefined {
   const request = head['r'];
   const name = head['n'];
+  const keeping = head['x'] === 1 ? 'index' : 'log';
   const entries = head['e'];
   switch (head['k']) {
     case 'hello': {
       const states = decodeStates(head['s']);
       if (!isCount(request) || !isName(name) || !isCount(entries) || !states) return undefined;
-      return { kind: 'hello', request, name, entries, states };
+      return { kind: 'hello', request, name, keeping, entries, states };
     }
     case 'beat': {
       const states = decodeStates(head['s']);
@@ -320,6 +328,7 @@ function decodeKind(head: Record<string, unknown>, rest: string | undefined): Me
         kind: 'beat',
         full: head['u'] === 1,
         name,
+        keeping,
         entries,
         states,
         answers: answers.map(([nodeId, n]) => ({ nodeId, request: n })),

@@ -12,7 +12,7 @@ import type { PresenceEvents } from './presence.js';
 /** Effects of which nobody else is told. */
 type Announced = Extract<
   LocalEffect,
-  { kind: 'nodeUp' | 'nodeDown' | 'degraded' | 'incomplete' | 'nameConflict' }
+  { kind: 'nodeUp' | 'nodeDown' | 'degraded' | 'incomplete' | 'strategyConflict' | 'nameConflict' }
 >;
 
 /** A node that goes on missing in roll calls is missing since it was first; there is one for each community. */
@@ -113,6 +113,12 @@ export class Announcements {
         );
         return;
       }
+      case 'strategyConflict':
+        logger.warn(
+          { event: 'strategy-conflict', nodeId: effect.nodeId, nodeName: effect.nodeName },
+          'a node keeps presence where this one does not find it (dual-write and redis in Redis, the others not): lists say complete: false. Give all nodes one strategy, or each kind its own cluster',
+        );
+        return;
       case 'nameConflict':
         logger.warn(
           { event: 'name-conflict', nodeName: effect.nodeName, nodeIds: effect.nodeIds },

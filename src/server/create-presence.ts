@@ -106,6 +106,7 @@ export function createPresence<S extends Socket = Socket>(
       case 'nodeDown':
       case 'degraded':
       case 'incomplete':
+      case 'strategyConflict':
       case 'nameConflict':
         announcements.announce(effect);
         return;

@@ -109,6 +109,8 @@ export abstract class TellingNode {
 
   abstract readonly isReady: boolean;
   abstract readonly isDegraded: boolean;
+  /** There is no node of whose users nothing can be known here. */
+  protected abstract readonly hearsOfAll: boolean;
   /** Where this node's entries of a community are recorded. */
   protected abstract log(told: Told): EntryLog;
   /** Gets to know what the others have of a community, or makes sure that it still holds. */
@@ -257,6 +259,11 @@ export abstract class TellingNode {
     this.#pending.add(told);
   }
 
+  /** What is known by now is told, and whether it is all. */
+  protected releaseAll(): void {
+    for (const { quiet, index } of this.told.values()) if (!quiet) this.view.release(index);
+  }
+
   #enterWaiting(told: Told): void {
     for (const { socketId } of told.joins.splice(0)) this.#enter(told, socketId);
   }
@@ -275,7 +282,7 @@ export abstract class TellingNode {
   }
 
   protected isComplete(told: Told | undefined): boolean {
-    return this.isReady && !this.isDegraded && told?.known === true;
+    return this.isReady && this.hearsOfAll && told?.known === true;
   }
 
   /** Whether a device that is gone here would be known if it were elsewhere. */

@@ -21,6 +21,7 @@ import {
   startOfMessages,
   nameIn,
   type Answered,
+  type Keeping,
   type Message,
 } from '../core/wire.js';
 import { Discovery } from '../core/discovery.js';
@@ -51,10 +52,12 @@ export abstract class ToldNode extends TellingNode implements Engine {
   readonly #window: FlushWindow;
   /** How everything begins that this node says itself. */
   readonly #ownStart: string;
+  readonly #keeping: Keeping;
 
-  constructor(options: EngineOptions) {
+  constructor(options: EngineOptions, keeping: Keeping) {
     super(options);
     const o = options;
+    this.#keeping = keeping;
     this.#solo = o.solo;
     this.#window = new FlushWindow(o.flushMs);
     this.#ownStart = startOfMessages(this.#cluster, o.nodeId);
@@ -62,6 +65,7 @@ export abstract class ToldNode extends TellingNode implements Engine {
       o.nodeId,
       o.nodeName,
       {
+        keeping,
         heartbeatMs: o.heartbeatMs,
         downAfterMs: o.downAfterMs,
         lingerMs: o.lingerMs,
@@ -98,6 +102,8 @@ export abstract class ToldNode extends TellingNode implements Engine {
         },
         onNameConflict: (nodeName, nodeIds) =>
           this.out.push({ kind: 'nameConflict', nodeName, nodeIds }),
+        onStranger: ({ nodeId, name: nodeName }) =>
+          this.out.push({ kind: 'strategyConflict', nodeId, nodeName }),
         onStall: (_late, t) => this.devices.prove(this.devices.connections.socketIds, t),
       },
     );
@@ -191,6 +197,10 @@ export abstract class ToldNode extends TellingNode implements Engine {
     return this.membership.degraded;
   }
 
+  protected get hearsOfAll(): boolean {
+    return !this.membership.degraded && !this.membership.hasStrangers;
+  }
+
   /** Says so when this node began or ceased to be degraded. */
   protected reportDegraded(): void {
     const degraded = this.isDegraded;
@@ -254,13 +264,11 @@ export abstract class ToldNode extends TellingNode implements Engine {
     this.membership.revive(peer, t);
     switch (message.kind) {
       case 'hello':
-        peer.name = message.name;
-        peer.entries = message.entries;
+        this.membership.describe(peer, message);
         this.#owe({ nodeId: peer.nodeId, request: message.request });
         break;
       case 'beat':
-        peer.name = message.name;
-        peer.entries = message.entries;
+        this.membership.describe(peer, message);
         for (const { nodeId, request } of message.answers) {
           if (nodeId === this.nodeId) this.#discovery.answered(peer, request, t.now);
         }
@@ -309,20 +317,24 @@ export abstract class ToldNode extends TellingNode implements Engine {
     this.#answerAt = Math.max(this.t.now, this.#lastAnswerAt + ANSWER_WINDOW_MS);
   }
 
+  get #description() {
+    return { name: this.nodeName, keeping: this.#keeping, entries: this.devices.entries };
+  }
+
   #hello(): number {
     const request = this.nextRequest();
-    const { entries } = this.devices;
-    this.send({ kind: 'hello', request, name: this.nodeName, entries, states: this.states(true) });
+    this.send({ kind: 'hello', request, ...this.#description, states: this.states(true) });
     return request;
   }
 
   #beat(full: boolean, answers: readonly Answered[]): void {
-    const { entries } = this.devices;
     const states = this.states(full);
-    this.send({ kind: 'beat', full, name: this.nodeName, entries, states, answers });
+    this.send({ kind: 'beat', full, ...this.#description, states, answers });
   }
 
   #reportDown(peer: Peer, reason: NodeDownReason): void {
+    // Lists may be complete again.
+    if (peer.isStranger) this.releaseAll();
     this.out.push({ kind: 'nodeDown', nodeId: peer.nodeId, nodeName: peer.name, reason });
     this.#queries.stopAwaiting(peer.nodeId);
     this.#operations.stopAwaiting(peer.nodeId);

@@ -53,7 +53,7 @@ export class IndexedNode extends ToldNode {
   protected readonly firstListWaitMs = FIRST_LIST_WAIT_MS;
 
   constructor(options: EngineOptions, readsLocally: boolean) {
-    super(options);
+    super(options, 'index');
     this.#readsLocally = readsLocally;
     this.#leaseMs = options.downAfterMs + options.lingerMs;
     this.#host = {
@@ -475,7 +475,7 @@ export class IndexedNode extends ToldNode {
     ) {
       const id = this.nextRequest();
       const users = this.view.list(communityId);
-      this.out.push({ kind: 'fetched', id, complete: !this.isDegraded, users });
+      this.out.push({ kind: 'fetched', id, complete: this.hearsOfAll, users });
       return id;
     }
     // Where nobody of the community is here, this node does not sweep, and perhaps nobody does.
@@ -496,6 +496,6 @@ export class IndexedNode extends ToldNode {
       owner: this.self,
       entries: mine ?? [],
     });
-    this.out.push({ kind: 'fetched', id, complete: !this.isDegraded, users });
+    this.out.push({ kind: 'fetched', id, complete: this.hearsOfAll, users });
   }
 }

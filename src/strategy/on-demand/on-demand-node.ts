@@ -64,7 +64,7 @@ export class OnDemandNode extends ToldNode {
   protected readonly firstListWaitMs: number;
 
   constructor(options: EngineOptions, rollCallTimeoutMs: number) {
-    super(options);
+    super(options, 'log');
     this.#publisher = new Publisher({
       limits: DEFAULT_LOG_LIMITS,
       pieces: SNAPSHOT_PIECES,
@@ -497,7 +497,7 @@ export class OnDemandNode extends ToldNode {
           if (owner === this.self || isKnownHere) entries.push(held);
         }
       }
-      const complete = missing.size === 0 && this.isReady && !this.isDegraded;
+      const complete = missing.size === 0 && this.isReady && this.hearsOfAll;
       this.out.push({ kind: 'fetched', id: call.id, complete, users: fold(entries) });
     }).id;
   }

@@ -51,6 +51,7 @@ const NO_NEWS = {
   kind: 'beat' as const,
   full: true,
   name: undefined,
+  keeping: 'log' as const,
   entries: 0,
   states: [],
   answers: [],

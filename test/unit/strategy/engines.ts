@@ -53,6 +53,8 @@ export class Engines {
   readonly random: () => number;
   /** Of every message: whether it is delivered, beside the faults. */
   filter: (from: SimNode, to: SimNode, data: string) => boolean = () => true;
+  /** Is told of all that a node asks for. */
+  onEffect: (node: SimNode, effect: EngineEffect) => void = () => {};
   /** What performs the commands to a store. */
   onStore: (node: SimNode, id: number, command: StoreCommand) => void = () => {};
   readonly #mail: { at: number; to: SimNode; give: (t: Time) => void }[] = [];
@@ -156,6 +158,7 @@ export class Engines {
   }
 
   #perform(node: SimNode, effect: EngineEffect): void {
+    this.onEffect(node, effect);
     switch (effect.kind) {
       case 'send':
       case 'call':
