@@ -230,7 +230,9 @@ export class Devices {
         device.lastActiveAt = entry.lastActiveAt;
       }
     }
-    if (device.status === 'invisible' && !isVeiled(device.veil)) {
+    // Said as it connects it counts, as later. What it said once does not: another device may have taken it back.
+    const hides = device.fresh && device.isStatusGiven && device.status === 'invisible';
+    if (hides && !isVeiled(device.veil)) {
       device.veil = 2 * this.#host.stamp() + 1;
     }
     membership.wasElsewhere = earlier !== undefined;

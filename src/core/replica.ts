@@ -453,7 +453,7 @@ export class Replica {
 
   /** The owner is hidden or shown from now on: its users are compared again with what was told. */
   touch(seenAt: number): void {
-    const { view, limits, onGone } = this.#host;
+    const { view, limits, onEntry, onGone } = this.#host;
     // A copy: a snapshot that comes meanwhile takes what it keeps over into another map.
     const all = [...this.#held.values()].values();
     const step = (): boolean => {
@@ -462,6 +462,8 @@ export class Replica {
         if (held === undefined) return false;
         view.touch(held, 'node-down', seenAt);
         if (this.owner.hidden) onGone(held.entry, 'node-down');
+        // What is here of the user may have changed since it was last heard.
+        else onEntry(held.entry, this.owner, false);
       }
       return true;
     };

@@ -385,6 +385,8 @@ export class OnDemandNode extends ToldNode {
     for (const roll of this.#rolls.values()) {
       for (const held of roll.copies.get(peer.nodeId)?.held ?? []) {
         this.view.touch(held, 'node-down', seenAt);
+        // What is here of the user may have changed since it was last heard.
+        if (!peer.owner.hidden) this.devices.onRemote(held.entry, peer.owner, false, t);
       }
       this.#startOver(roll);
     }

@@ -583,6 +583,24 @@ describe('race', () => {
     for (const id of ['a', 'b']) expect(cluster.online(id, 'c')).toContain('ada');
   });
 
+  it('who was made visible again by another device stays so when the first one joins a community', () => {
+    const cluster = CoreCluster.of('a', 'b');
+    cluster.join('b', 'watcher');
+    const phone = cluster.join('a', 'ada', 'phone');
+    cluster.run(500);
+    cluster.node('a').update(phone, { status: 'invisible' }, cluster.t);
+    const laptop = cluster.join('a', 'ada', 'laptop');
+    cluster.run(500);
+    expect(cluster.online('b')).toEqual(['watcher']);
+    cluster.node('a').update(laptop, { status: 'busy' }, cluster.t);
+    cluster.run(500);
+    expect(cluster.online('b')).toEqual(['ada', 'watcher']);
+    cluster.node('a').join(phone, 'other', cluster.t);
+    cluster.run(500);
+    expect(cluster.online('b')).toEqual(['ada', 'watcher']);
+    expect(cluster.online('a', 'other')).toEqual(['ada']);
+  });
+
   it('the application hears of who dies with the one node of a community, where it hears of every community', () => {
     const cluster = new CoreCluster();
     for (const id of ['a', 'b']) cluster.start(id, { interest: 'all' });
