@@ -21,7 +21,7 @@ const ROLL_CALL = 'getAllPresence';
 interface AnyAdapter {
   readonly serverCount?: () => Promise<number>;
   readonly serverSideEmit?: (packet: unknown[]) => unknown;
-  readonly pubClient?: AnyRedisClient;
+  pubClient?: AnyRedisClient;
   readonly subClient?: AnyRedisClient;
 }
 
@@ -31,6 +31,8 @@ interface AnyRedisClient {
   readonly status?: string;
   readonly publish?: (...args: unknown[]) => unknown;
 }
+
+type Ack = (users: unknown) => void;
 
 type AdapterKind = 'memory' | 'cluster' | 'redis' | 'redis-streams' | 'other';
 
@@ -66,7 +68,7 @@ export function socketIoTransport(nsp: Namespace): Transport {
     },
     start: (onMessage, onAsked) => {
       listener = harmless((data) => onMessage(data));
-      answerer = harmless((...args) => answer(args, onMessage, onAsked));
+      answerer = harmless((...args) => answer(args, adapter(), onMessage, onAsked));
       emitter.on(EVENT, listener);
       emitter.on(ROLL_CALL, answerer);
     },
@@ -92,9 +94,34 @@ export function socketIoTransport(nsp: Namespace): Transport {
  * under way when the connection was lost, which would end the process: what rollcall sends is caught.
  */
 function caught(adapter: AnyAdapter): AnyAdapter {
+  const pubClient = catching(adapter);
+  if (pubClient === undefined) return adapter;
+  return Object.create(adapter, {
+    pubClient: { value: pubClient },
+    serverCount: { value: () => adapter.serverCount?.() },
+  }) as AnyAdapter;
+}
+
+/** An acknowledgement is sent by the adapter itself, while it is called, over the client that it has then. */
+function caughtAck(adapter: AnyAdapter, ack: Ack): Ack {
+  return (users) => {
+    const { pubClient } = adapter;
+    const instead = catching(adapter);
+    if (instead === undefined) return ack(users);
+    adapter.pubClient = instead;
+    try {
+      ack(users);
+    } finally {
+      adapter.pubClient = pubClient as AnyRedisClient;
+    }
+  };
+}
+
+/** What publishes instead of the client of an adapter that does not look after it. */
+function catching(adapter: AnyAdapter): AnyRedisClient | undefined {
   const { pubClient } = adapter;
   if (pubClient === undefined || implementer(adapter, 'serverSideEmit') !== 'RedisAdapter') {
-    return adapter;
+    return undefined;
   }
   const publish = async (...args: unknown[]): Promise<void> => {
     try {
@@ -103,10 +130,7 @@ function caught(adapter: AnyAdapter): AnyAdapter {
       // It is lost, as any message may be.
     }
   };
-  return Object.create(adapter, {
-    pubClient: { value: { publish } },
-    serverCount: { value: () => adapter.serverCount?.() },
-  }) as AnyAdapter;
+  return { publish };
 }
 
 /** A throwing handler would end the process on some adapters. The receiver reports its own faults. */
@@ -123,11 +147,12 @@ function harmless(handler: (...args: unknown[]) => void): (...args: unknown[]) =
 /** A roll call of rollcall is a message; anything else is a server without it that wants a list. */
 function answer(
   args: readonly unknown[],
+  adapter: AnyAdapter,
   onMessage: (data: unknown) => void,
   onAsked: OnAsked | undefined,
 ): void {
   const last = args.at(-1);
-  const ack = typeof last === 'function' ? (last as (answer?: unknown) => void) : undefined;
+  const ack = typeof last === 'function' ? caughtAck(adapter, last as Ack) : undefined;
   const [first] = args;
   if (typeof first === 'string' && first.startsWith('{"v":')) {
     ack?.([]);

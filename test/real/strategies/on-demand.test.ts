@@ -1,6 +1,11 @@
+import { createAdapter } from '@socket.io/redis-adapter';
+import { createClient } from 'redis';
+import { onDemand } from 'rollcall';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Application } from '../../support/application.js';
 import { TestClient } from '../../support/client.js';
 import { hasRedis, TestRedis } from '../../support/redis.js';
+import { Relay } from '../../support/relay.js';
 import type { ServeProcess } from '../../support/serve.js';
 import { waitFor } from '../../support/wait.js';
 import { HandRolled } from './hand-rolled.js';
@@ -51,6 +56,47 @@ describe.runIf(hasRedis)('the roll call', () => {
     expect(await stranger.ask('empty')).toEqual([[], [], [], []]);
     for (const client of clients) client.close();
     await stopNodes();
+  });
+
+  it('is answered over a connection that is lost then, and the process goes on', async () => {
+    const rejections: unknown[] = [];
+    const onRejection = (reason: unknown): void => void rejections.push(reason);
+    process.on('unhandledRejection', onRejection);
+    const relay = await Relay.start(redis.port);
+    const publisher = createClient({ url: relay.url });
+    const subscriber = createClient({ url: redis.url });
+    for (const client of [publisher, subscriber]) {
+      client.on('error', () => {});
+      await client.connect();
+    }
+    const adapter = createAdapter(publisher, subscriber, { key: 'rollcall' });
+    const application = await Application.start({ adapter });
+    try {
+      const presence = application.present({ strategy: onDemand() });
+      await presence.ready();
+      const [asking] = (await nodes(1, 'on-demand')) as [ServeProcess];
+      const client = await join(asking, 'asks', 'lost');
+      let heard = 0;
+      application.io.on('getAllPresence', () => void heard++);
+      relay.hold('up');
+      // One of rollcall's own, and one of a server without it.
+      void client.send('presenceSync', 'other');
+      const other = await join(asking, 'asks-too', 'other');
+      void stranger.ask('lost').catch(() => {});
+      await waitFor(() => heard >= 2, 'both roll calls');
+      relay.cut();
+      relay.heal();
+      await waitFor(() => publisher.isReady, 'the connection to be there again');
+      expect(await stranger.ask('lost')).toHaveLength(2);
+      expect(rejections).toEqual([]);
+      for (const each of [client, other]) each.close();
+    } finally {
+      process.off('unhandledRejection', onRejection);
+      await application.stop();
+      await Promise.all([publisher, subscriber].map((client) => client.close()));
+      await relay.stop();
+      await stopNodes();
+    }
   });
 
   it('is shared by those who connect at once', async () => {
