@@ -82,14 +82,20 @@ interface NodeRedis<T> extends Emitter {
   readonly options?: NodeRedisOptions;
   /** Of a Cluster client, whose connections take these for their options. */
   readonly _options?: { readonly defaults?: NodeRedisOptions };
-  /** Of a Cluster client only. */
-  readonly nodeClient?: unknown;
+  /** Of a Cluster client only: the connections to its nodes, and the one that subscribes. */
+  readonly nodeByAddress?: ReadonlyMap<string, { readonly client?: Connection | undefined }>;
+  readonly pubSubNode?: { readonly client: Connection } | undefined;
   /** Of a Sentinel client only. */
   readonly getMasterNode?: unknown;
   duplicate(overrides?: object): T;
   connect(): Promise<unknown>;
   destroy?(): void | Promise<void>;
   disconnect?(): Promise<unknown>;
+}
+
+interface Connection {
+  readonly isOpen: boolean;
+  readonly isReady: boolean;
 }
 
 interface NodeRedisOptions {
@@ -99,23 +105,36 @@ interface NodeRedisOptions {
 
 export function besideNodeRedis<T extends NodeRedis<T>>(client: T): Opened<T> {
   const own = client.duplicate(overrides(client));
-  const isSingle = client.nodeClient === undefined && client.getMasterNode === undefined;
+  const connecting = own.connect();
+  const isSentinel = client.getMasterNode !== undefined;
   let isTrying = true;
   const tried = (): void => void (isTrying = false);
   own.on('reconnecting', () => void (isTrying = true));
   own.on('ready', tried);
   own.on('error', tried);
+  connecting.then(tried, tried);
   const destroy = (): void => destroyNodeRedis(own);
-  return {
-    client: own,
-    connecting: own.connect(),
-    hasEnded: () => !own.isOpen,
-    end: () => {
+  let isEnding = false;
+  const end = (): void => {
+    if (isSentinel || (!isTrying && !connectionsOf(own).some(isConnecting))) {
+      destroy();
+    } else if (!isEnding) {
       // A socket that is about to be connected is not reached, and stays when it is.
-      if (isTrying && isSingle) for (const event of ['ready', 'error']) own.on(event, destroy);
-      else destroy();
-    },
+      isEnding = true;
+      for (const event of ['ready', 'node-ready']) own.on(event, end);
+      for (const event of ['error', 'node-error']) own.on(event, destroy);
+    }
   };
+  return { client: own, connecting, hasEnded: () => !own.isOpen, end };
+}
+
+function connectionsOf({ nodeByAddress, pubSubNode }: NodeRedis<unknown>): Connection[] {
+  const nodes = [...(nodeByAddress?.values() ?? []), pubSubNode];
+  return nodes.flatMap((node) => node?.client ?? []);
+}
+
+function isConnecting({ isOpen, isReady }: Connection): boolean {
+  return isOpen && !isReady;
 }
 
 export function destroyNodeRedis(

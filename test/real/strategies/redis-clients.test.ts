@@ -12,8 +12,8 @@ import {
   type Strategy,
 } from 'rollcall';
 import { createPresenceReader } from 'rollcall/redis';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { kindOf } from '../../../src/redis/link.js';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { kindOf, linkTo, type RedisLink } from '../../../src/redis/link.js';
 import { Application } from '../../support/application.js';
 import { TestClient } from '../../support/client.js';
 import { hasRedis, TestRedis } from '../../support/redis.js';
@@ -346,18 +346,21 @@ describe.runIf(hasRedis)('a client of the application', () => {
     },
   );
 
+  /** Counts the connections to these servers. */
+  async function counter(servers: readonly TestRedis[]): Promise<() => Promise<number>> {
+    const admins = await Promise.all(servers.map(({ url }) => connected(url)));
+    return async () => {
+      const lists = await Promise.all(admins.map((admin) => admin.sendCommand(['CLIENT', 'LIST'])));
+      return lists.join('').trim().split('\n').length;
+    };
+  }
+
   it.each(Object.keys(CLIENTS))(
     'of %s: a presence that is closed at once leaves no connection',
     async (kind) => {
       const own = await client(kind);
       const servers = kind.endsWith('Cluster') ? cluster.masters : [redis];
-      const admins = await Promise.all(servers.map(({ url }) => connected(url)));
-      const connections = async (): Promise<number> => {
-        const lists = await Promise.all(
-          admins.map((admin) => admin.sendCommand(['CLIENT', 'LIST'])),
-        );
-        return lists.join('').trim().split('\n').length;
-      };
+      const connections = await counter(servers);
       const round = async (): Promise<void> => {
         for (const strategy of Object.values(OVER)) {
           for (const turns of [0, 1, 2, 5]) {
@@ -378,6 +381,33 @@ describe.runIf(hasRedis)('a client of the application', () => {
       await waitFor(async () => (await connections()) <= before, 'all to be closed');
     },
   );
+
+  it('of node-redis Cluster: one beside it that is closed as it connects leaves no connection', async () => {
+    const given = createCluster({ rootNodes: cluster.addresses.map(({ url }) => ({ url })) });
+    given.on('error', () => {});
+    await given.connect();
+    ends.push(() => given.destroy());
+    const connections = await counter(cluster.masters);
+    const before = await connections();
+    const beside = (): RedisLink => {
+      const link = linkTo(given);
+      link.start(() => {});
+      return link;
+    };
+    const duplicates = vi.spyOn(given, 'duplicate').mock.results;
+    const found = beside();
+    const own = duplicates[0]?.value as typeof given;
+    while (own.nodeByAddress.size === 0) await new Promise(setImmediate);
+    found.close();
+    const subscribing = beside();
+    await waitFor(() => subscribing.isReady, 'it to be connected');
+    const subscribed = subscribing.subscribe('channel', () => {}).catch(() => {});
+    // It unsubscribes first.
+    await Promise.resolve();
+    subscribing.close();
+    await subscribed;
+    await waitFor(async () => (await connections()) === before, 'all to be closed');
+  });
 
   it('may serve many namespaces: it gets no more listeners for that', async () => {
     const [own, other] = [await client('node-redis'), await client('ioredis')];
