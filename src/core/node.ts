@@ -260,6 +260,7 @@ export class PresenceNode {
       view: this.#view,
       lingerMs: o.lingerMs,
       isReady: () => this.#ready && this.#isDiscovered,
+      announce: () => this.#publisher.announce(this.#publisher.seal(this.#t.now)),
       out: this.#out,
       report: (now) => this.report(now),
       nextRequest: () => ++this.#requests,

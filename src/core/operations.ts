@@ -35,6 +35,8 @@ export interface OperationsHost {
   readonly isReady: () => boolean;
   /** What the strategy has of the target beyond the view is to end, too. */
   readonly onEvict?: (target: EvictionTarget, t: Instant) => void;
+  /** What has ended here is sent to the others ahead of what follows. */
+  readonly announce?: () => void;
   readonly out: Effect[];
   readonly report: (now: number) => NodeReport;
   readonly nextRequest: () => number;
@@ -82,6 +84,10 @@ interface Survey extends Open {
 interface Done {
   readonly body: string;
   readonly sockets: number;
+}
+
+function dueAt({ awaiting, until, askAgainAt }: Open): number {
+  return awaiting.size === 0 ? -Infinity : Math.min(until, askAgainAt);
 }
 
 export class Operations {
@@ -171,6 +177,7 @@ export class Operations {
       case 'evict': {
         const { request } = message;
         const { body, sockets } = this.#endOnce(`${peer.nodeId}/${request}`, message, t);
+        this.#host.announce?.();
         send({ kind: 'evicted', to: peer.nodeId, request, sockets, body });
         return;
       }
@@ -273,10 +280,14 @@ export class Operations {
     // Asked after every input, and nearly always for nothing.
     if (this.#areNone) return Infinity;
     let at = Infinity;
-    for (const opened of [this.#inquiries, this.#evictions, this.#surveys]) {
-      for (const { awaiting, until, askAgainAt } of opened.values()) {
-        at = Math.min(at, awaiting.size === 0 ? -Infinity : Math.min(until, askAgainAt));
-      }
+    for (const opened of [this.#inquiries, this.#surveys]) {
+      for (const open of opened.values()) at = Math.min(at, dueAt(open));
+    }
+    const { hasWork } = this.#host.view.telling;
+    for (const eviction of this.#evictions.values()) {
+      // Telling has a deadline of its own.
+      const isUntold = eviction.awaiting.size === 0 && hasWork;
+      at = Math.min(at, isUntold ? eviction.until : dueAt(eviction));
     }
     return at;
   }
@@ -296,7 +307,7 @@ export class Operations {
       this.#host.out.push({ kind: 'surveyed', id, report: { complete, nodes: survey.reports } });
     }
     for (const [id, eviction] of this.#evictions) {
-      if (this.#isPending(eviction, t.now)) continue;
+      if (this.#isPending(eviction, t.now) || this.#isUntold(eviction, t.now)) continue;
       this.#evictions.delete(id);
       const { target, devices, sockets, awaiting } = eviction;
       for (const nodeId of this.#deadHolders(target)) awaiting.add(nodeId);
@@ -310,6 +321,11 @@ export class Operations {
   #reachedAll({ awaiting }: Open): boolean {
     const { membership, isReady } = this.#host;
     return awaiting.size === 0 && isReady() && !membership.degraded;
+  }
+
+  /** Whoever reads here after an eviction is not to find whom it has ended. */
+  #isUntold({ until }: Evicting, now: number): boolean {
+    return this.#host.view.telling.hasWork && now < until;
   }
 
   #isPending(open: Open, now: number): boolean {

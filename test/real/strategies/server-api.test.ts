@@ -154,6 +154,27 @@ describe.runIf(hasRedis).each(Object.keys(VARIANTS))('%s', (name) => {
     expect([b.offline[0]?.reason, c.offline[0]?.reason]).toEqual(['left', 'left']);
   });
 
+  it('whom an eviction has ended is found by no read after it', async () => {
+    const [a, b] = (await nodes(2)) as [Node, Node];
+    const bob = await join(a, 'bob');
+    await join(a, 'ada');
+    await join(b, 'ada', 'ada-2');
+    await bob.sees('c', ['ada', 'bob']);
+    await waitFor(
+      async () => (await a.presence.fetchUser('ada')).communities[0]?.devices.length === 2,
+      'both devices',
+    );
+    expect(await a.presence.evict({ userId: 'ada', deviceId: 'ada-1' })).toMatchObject({
+      complete: true,
+    });
+    if (name !== 'redis') expect(a.presence.isOnline('ada')).toBe(true);
+    expect(await a.presence.evict({ userId: 'bob' })).toMatchObject({ complete: true });
+    expect(ids(await a.presence.fetchOnlineUsers('c'))).toBe('ada');
+    if (name === 'redis') return;
+    expect(a.presence.isOnline('bob')).toBe(false);
+    expect(ids(a.presence.onlineUsers('c'))).toBe('ada');
+  });
+
   it('nobody is fetched long after the linger, where this node hosts nobody of the community', async () => {
     const [a, b] = (await nodes(2, { lingerMs: 500 })) as [Node, Node];
     const ada = await join(a, 'ada');
