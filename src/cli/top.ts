@@ -70,7 +70,9 @@ function describe(now: Moment, before: Moment | undefined, url: string): string 
     }
   }
   const sum = (of: 'entries' | 'sockets'): number => nodes.reduce((n, node) => n + node[of], 0);
-  const all = complete ? 'all nodes answer' : 'NOT EVERY NODE ANSWERS';
+  // One that is taken for dead is not asked.
+  const isWhole = complete && rows.length === nodes.length;
+  const all = isWhole ? 'all nodes answer' : 'NOT EVERY NODE ANSWERS';
   return [
     `rollcall at ${url}  ${new Date().toISOString()}`,
     `${count(rows.length, 'node')}, ${count(sum('sockets'), 'socket')}, ${count(sum('entries'), 'device')}, ${all}`,

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hasChromium, launchBrowser } from '../support/browser.js';
 import { TestClient } from '../support/client.js';
 import { accessibilityFaults } from '../support/demo-page.js';
+import { hasRedis, TestRedis } from '../support/redis.js';
 import { ServeProcess } from '../support/serve.js';
 
 describe('rollcall serve --dashboard', () => {
@@ -148,6 +149,44 @@ describe('rollcall serve --dashboard', () => {
       }
     });
   });
+
+  it.runIf(hasChromium && hasRedis)(
+    'says that a node does not answer for as long as it hangs, the one that serves the page too',
+    async () => {
+      const redis = await TestRedis.start();
+      const flags = ['--redis', redis.url, '--down-after-ms', '1500', '--heartbeat-ms', '250'];
+      const serving = await ServeProcess.start(['--dashboard', '--name', 'serving', ...flags]);
+      const other = await ServeProcess.start(['--name', 'other', ...flags]);
+      const context = await (browser as Browser).newContext();
+      try {
+        const page = await context.newPage();
+        await page.goto(`${serving.url}/dashboard`);
+        await page.getByText('2 nodes, 0 sockets').waitFor();
+        await page.getByText('All nodes answer.').waitFor();
+        other.signal('SIGSTOP');
+        const dead = page
+          .getByRole('listitem', { name: 'Node other' })
+          .getByText('dead to serving');
+        await dead.waitFor();
+        expect(await page.getByText('Not every node answers.').count()).toBe(1);
+        other.signal('SIGCONT');
+        await page.getByText('All nodes answer.').waitFor();
+        serving.signal('SIGSTOP');
+        const notice = page.getByText('The node that serves this page cannot be reached; what');
+        await notice.waitFor();
+        await page.getByLabel('User id').fill('ada');
+        await page.getByRole('button', { name: 'Explain' }).click();
+        await page.getByText('The node that serves this page cannot be reached.').waitFor();
+        serving.signal('SIGCONT');
+        await notice.waitFor({ state: 'detached' });
+        await page.getByText('All nodes answer.').waitFor();
+      } finally {
+        await context.close();
+        await Promise.all([serving.stop(), other.stop()]);
+        await redis.stop();
+      }
+    },
+  );
 
   it.runIf(hasChromium)('needs no key on this machine under insecure, and passes axe', async () => {
     const open = await ServeProcess.start(['--dashboard']);

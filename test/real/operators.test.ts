@@ -269,6 +269,26 @@ describe.runIf(hasRedis)('rollcall top', () => {
       await redis.stop();
     }
   });
+
+  it('does not say that all nodes answer while it shows one that is dead', async () => {
+    const redis = await TestRedis.start();
+    const args = ['--redis', redis.url, '--heartbeat-ms', '200', '--down-after-ms', '1000'];
+    const [one, two] = [
+      await ServeProcess.start([...args, '--name', 'one']),
+      await ServeProcess.start([...args, '--name', 'two']),
+    ];
+    const command = ServeProcess.spawn(['top', '--interval-ms', '200', '--url', one.url]);
+    const last = (): string => command.process.stdout.split('rollcall at ').at(-2) ?? '';
+    try {
+      await waitFor(() => last().includes('2 nodes, 0 sockets, 0 devices, all nodes'), 'both');
+      await two.stop();
+      await waitFor(() => /^two +no answer +down, heard/m.test(last()), 'the dead one');
+      expect(last()).toMatch(/^2 nodes, 0 sockets, 0 devices, NOT EVERY NODE ANSWERS$/m);
+    } finally {
+      await Promise.all([one, two, command].map((each) => each.stop()));
+      await redis.stop();
+    }
+  });
 });
 
 describe('the HTTP API for operators', () => {

@@ -3,7 +3,7 @@ import { createRoot } from 'react-dom/client';
 import type { ClusterReport } from '../../src/core/index.js';
 import { History, type LiveNode } from './live/history.js';
 import { NodeCards } from './live/node-cards.js';
-import { askNode, evictionPath, type Operator } from './live/operator.js';
+import { ANSWER_MS, askNode, evictionPath, type Operator } from './live/operator.js';
 import { WhyOnline } from './live/why-online.js';
 
 /** The live view of a real deployment: asks the node that serves it once a second, and shows. */
@@ -26,8 +26,9 @@ function headersOf(key: string | undefined): Record<string, string> {
   return key === undefined ? {} : { Authorization: `Bearer ${key}` };
 }
 
-async function ask(key: string | undefined, signal: AbortSignal): Promise<Answer> {
+async function ask(key: string | undefined): Promise<Answer> {
   try {
+    const signal = AbortSignal.timeout(ANSWER_MS);
     const response = await fetch('./cluster', { headers: headersOf(key), signal });
     if (response.status === 401) return 'unauthorized';
     return response.ok ? ((await response.json()) as Answer) : 'unreachable';
@@ -54,11 +55,11 @@ function Dashboard(): ReactNode {
   const history = useRef(new History());
 
   useEffect(() => {
-    const stop = new AbortController();
+    let isOver = false;
     let timer: ReturnType<typeof setTimeout>;
     const poll = async (): Promise<void> => {
-      const answer = await ask(key, stop.signal);
-      if (stop.signal.aborted) return;
+      const answer = await ask(key);
+      if (isOver) return;
       setReachable(answer !== 'unreachable');
       if (answer === 'unauthorized') {
         setShown({ kind: 'login', refused: key !== undefined });
@@ -74,7 +75,7 @@ function Dashboard(): ReactNode {
     };
     void poll();
     return () => {
-      stop.abort();
+      isOver = true;
       clearTimeout(timer);
     };
   }, [key]);
@@ -109,11 +110,13 @@ function Totals(props: { nodes: readonly LiveNode[]; complete: boolean }): React
   const { nodes, complete } = props;
   const sum = (of: 'entries' | 'sockets'): number =>
     nodes.reduce((total, { report }) => total + (report?.[of] ?? 0), 0);
+  // One that is taken for dead is not asked.
+  const isWhole = complete && nodes.every(({ report }) => report !== undefined);
   return (
     <p className="lead" role="status">
       {count(nodes.length, 'node')}, {count(sum('sockets'), 'socket')},{' '}
       {count(sum('entries'), 'device')} in communities.{' '}
-      {complete ? 'All nodes answer.' : <b className="bad">Not every node answers.</b>}
+      {isWhole ? 'All nodes answer.' : <b className="bad">Not every node answers.</b>}
     </p>
   );
 }

@@ -7,13 +7,17 @@ export interface Operator {
   readonly evict?: ((userId: string, deviceId?: string) => Promise<Eviction | string>) | undefined;
 }
 
+/** A node that hangs takes the question and says nothing. One that runs has asked the others long before. */
+export const ANSWER_MS = 5000;
+
 /** Asks by HTTP, and gives the body of the answer, or its error in words. */
 export async function askNode<T extends object>(
   path: string,
   request: RequestInit = {},
 ): Promise<T | string> {
   try {
-    const response = await fetch(path, request);
+    const signal = AbortSignal.timeout(ANSWER_MS);
+    const response = await fetch(path, { ...request, signal });
     const body = (await response.json()) as T & { error?: { message: string } };
     return body.error === undefined ? body : body.error.message;
   } catch {
