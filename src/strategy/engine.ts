@@ -112,6 +112,8 @@ export interface Engine {
 export interface ToldCommunity {
   /** It is kept up to date. */
   readonly active: boolean;
+  /** Nothing waits to be told. */
+  readonly isIdle: boolean;
   /** Sockets that have its list and get its events. */
   readonly sockets: ReadonlySet<string>;
 }

@@ -34,6 +34,10 @@ type Handler = (
   second: unknown,
 ) => Promise<object>;
 
+/** A list that is asked for waits for what is about to be told: so often, each time for so many ms. */
+const MOST_LOOKS = 20;
+const LOOK_MS = 5;
+
 const ignore = (): void => {};
 
 export class Requests {
@@ -168,6 +172,7 @@ export class Requests {
   async #sync(session: Session, identity: Identified, argument: unknown): Promise<object> {
     const communityId = checkId(argument, 'communityId', this.#host.limits);
     return session.turns.take(async () => {
+      await this.#told(session, communityId);
       await this.#admission.checkAuthority(session, communityId);
       const { node } = this.#host.driver;
       if (node.community(communityId)?.sockets.has(session.socket.id) === true) {
@@ -180,5 +185,15 @@ export class Requests {
       const { users, info } = await this.#host.fetchCommunity(communityId);
       return { users, info };
     });
+  }
+  /** Whoever was answered finds it in the list, and themselves: what they did is told with the next flush. */
+  async #told(session: Session, communityId: string): Promise<void> {
+    for (let looks = 0; looks < MOST_LOOKS; looks++) {
+      const community = this.#host.driver.node.community(communityId);
+      const isIn = community?.sockets.has(session.socket.id) === true;
+      const isDue = session.communities.has(communityId) && !isIn;
+      if (!isDue && community?.isIdle !== false) return;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
   }
 }

@@ -2,6 +2,7 @@ import type { EvictionTarget, Instant } from '../../core/index.js';
 import type { EntryLog } from '../../core/devices.js';
 import type { Peer } from '../../core/membership.js';
 import { RollCallAnswers } from '../../core/roll-call.js';
+import { fold } from '../../core/user-queries.js';
 import { laterClock, type Message } from '../../core/wire.js';
 import type { EngineOptions } from '../engine.js';
 import type { Told } from '../telling-node.js';
@@ -474,7 +475,12 @@ export class IndexedNode extends ToldNode {
       this.told.get(communityId)?.known === true
     ) {
       const id = this.nextRequest();
-      const users = this.view.list(communityId);
+      const community = this.view.get(communityId);
+      // What has been answered counts, told yet or not.
+      const users =
+        community === undefined || community.isIdle
+          ? this.view.list(communityId)
+          : fold([...community.users.values()].flatMap(({ held }) => held));
       this.out.push({ kind: 'fetched', id, complete: this.hearsOfAll, users });
       return id;
     }

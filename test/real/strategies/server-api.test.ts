@@ -7,6 +7,7 @@ import { Application } from '../../support/application.js';
 import { TestClient } from '../../support/client.js';
 import { hasRedis, TestRedis } from '../../support/redis.js';
 import { ServeProcess } from '../../support/serve.js';
+import type { SeenUser } from '../../support/stream.js';
 import { pause, waitFor } from '../../support/wait.js';
 import { INDEXED, VARIANTS, variantOf } from './variants.js';
 
@@ -223,6 +224,57 @@ describe.runIf(hasRedis).each(Object.keys(VARIANTS))('%s', (name) => {
     if (name === 'redis') return;
     for (const userId of ['leaving', 'closing', 'lost', 'evicted']) {
       expect(a.presence.isOnline(userId)).toBe(false);
+    }
+  });
+
+  it('whoever was answered finds it in what they ask next', async () => {
+    const limits = { updatesPerSecond: 1000, requestsPerSecond: 1000 };
+    const [a] = (await nodes(2, { limits })) as [Node, Node];
+    const bob = await join(a, 'bob');
+    const missed = new Set<string>();
+    const board = (users: readonly SeenUser[] | undefined): unknown =>
+      users?.find(({ userId }) => userId === 'ada')?.devices[0]?.boardId;
+    for (let i = 0; i < 10; i++) {
+      const own = `own ${i}`;
+      const ada = await join(a, 'ada', 'd', { communities: [] });
+      const isIn = async (communityId: string): Promise<[boolean, boolean]> => {
+        const asked = (await ada.send('presenceSync', communityId)).users ?? [];
+        const fetched = await a.presence.fetchOnlineUsers(communityId);
+        return [ids(asked).includes('ada'), ids(fetched).includes('ada')];
+      };
+      await ada.send('joinCommunity', own);
+      if (!(await isIn(own))[0]) missed.add('joinCommunity → presenceSync');
+      await ada.send('joinCommunity', 'c');
+      await ada.send('presenceUpdate', { boardId: `b${i}` });
+      const { users } = await ada.send('presenceSync', 'c');
+      if (board(users) !== `b${i}`) missed.add('presenceUpdate → presenceSync');
+      await ada.send('presenceUpdate', { boardId: `c${i}` });
+      const fetched = await a.presence.fetchOnlineUsers('c');
+      if (board(fetched) !== `c${i}`) missed.add('presenceUpdate → fetchOnlineUsers');
+      await ada.send('presenceUpdate', { status: 'invisible' });
+      const hidden = (await bob.send('presenceSync', 'c')).users ?? [];
+      if (ids(hidden) !== 'bob') missed.add('invisible → presenceSync of another');
+      await ada.send('presenceUpdate', { status: 'active' });
+      await ada.send('leaveCommunity', 'c');
+      const [asked, stillFetched] = await isIn('c');
+      if (asked) missed.add('leaveCommunity → presenceSync');
+      if (stillFetched) missed.add('leaveCommunity → fetchOnlineUsers');
+      ada.close();
+    }
+    expect([...missed]).toEqual([]);
+  });
+
+  it('nobody was active before they came', async () => {
+    const [a] = (await nodes(1)) as [Node];
+    const ada = await join(a, 'ada', 'd', { communities: ['earlier'] });
+    await pause(100);
+    await ada.send('joinCommunity', 'c');
+    await ada.sees('c', ['ada']);
+    for (const communityId of ['earlier', 'c']) {
+      const { onlineSince, lastActiveAt, devices } = ada.model.user(communityId, 'ada') as SeenUser;
+      expect(lastActiveAt - onlineSince).toBeGreaterThanOrEqual(0);
+      expect(devices[0]?.lastActiveAt).toBe(lastActiveAt);
+      expect(devices[0]?.connectedAt).toBe(onlineSince);
     }
   });
 
