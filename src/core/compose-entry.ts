@@ -42,7 +42,8 @@ export function composeEntry(
     status: device.status,
     veil: device.veil,
     connectedAt,
-    lastActiveAt: device.lastActiveAt,
+    // Whoever comes is active, however long they have been connected.
+    lastActiveAt: Math.max(device.lastActiveAt, connectedAt),
     since,
     session: device.session,
     born: membership.entry?.born ?? device.born,
