@@ -129,10 +129,10 @@ export class Announcements {
   }
 
   #tell<E extends keyof PresenceEvents>(event: E, ...args: PresenceEvents[E]): void {
-    try {
-      (this.#events as EventEmitter).emit(event, ...args);
-    } catch (error) {
-      this.#logListener(event, error);
+    for (const listener of (this.#events as EventEmitter).listeners(event)) {
+      // What an async listener rejects with is its failure, too, and nobody else would catch it.
+      const hear = async (): Promise<unknown> => Reflect.apply(listener, undefined, args);
+      hear().catch((error: unknown) => this.#logListener(event, error));
     }
   }
 
@@ -155,7 +155,7 @@ export class Announcements {
   #logListener(of: string, error: unknown): void {
     this.#logger.error(
       { event: 'listener-failed', of, error: String(error) },
-      'a listener of the application threw',
+      'a listener of the application failed',
     );
   }
 }

@@ -160,6 +160,33 @@ describe('beside an application’s own handlers', () => {
 });
 
 describe('what the application reads and hears', () => {
+  it('tells every listener, whatever becomes of the others, and logs what they throw or reject with', async () => {
+    const logged: unknown[] = [];
+    const ignore = (): void => {};
+    const error = (fields: object): unknown => logged.push((fields as { error: string }).error);
+    const logger = { debug: ignore, info: ignore, warn: ignore, error };
+    const { url } = await application();
+    const presence = applications[0]?.present({ logger }) as ReturnType<Application['present']>;
+    const heard: string[] = [];
+    presence.on('userOnline', () => {
+      throw new Error('thrown');
+    });
+    presence.on('userOnline', async () => Promise.reject(new Error('rejected')));
+    const once = ({ userId }: { userId: string }): void => {
+      heard.push(`once ${userId}`);
+      presence.off('userOnline', once);
+    };
+    presence.on('userOnline', once);
+    presence.on('userOnline', ({ userId }) => void heard.push(userId));
+    const ada = await join(url, 'ada');
+    await join(url, 'bob');
+    await ada.sees('c', ['ada', 'bob']);
+    expect(heard).toEqual(['once ada', 'ada', 'bob']);
+    const each = ['Error: thrown', 'Error: rejected'];
+    await waitFor(() => logged.length === 4, 'the log');
+    expect(logged).toEqual([...each, ...each]);
+  });
+
   it('answers synchronously, cluster-wide on demand, and tells edges once', async () => {
     const { url } = await application();
     const presence = applications[0]?.present({ lingerMs: 50 }) as ReturnType<
