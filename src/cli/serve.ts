@@ -201,7 +201,8 @@ function adapterFor(options: ServeOptions): RedisAdapterKind | 'memory' {
     );
   }
   const kind = options.adapter ?? (options.redis === undefined ? 'memory' : 'redis');
-  if (kind === 'memory' && options.redis !== undefined && !overRedis) {
+  const usesRedis = overRedis || isIndexed(options.strategy);
+  if (kind === 'memory' && options.redis !== undefined && !usesRedis) {
     throw new UsageError(
       '--adapter memory is for a single node and does not use --redis; leave one of them out, or add --transport redis',
     );

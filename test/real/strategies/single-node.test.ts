@@ -31,6 +31,26 @@ describe('one node alone', () => {
     expect(process.stderr).toContain('--redis');
   });
 
+  it.runIf(hasRedis).each(['dual-write', 'redis'])(
+    'under %s needs no adapter beside its index',
+    async (strategy) => {
+      const redis = await TestRedis.start();
+      ends.push(() => redis.stop());
+      const flags = ['--strategy', strategy, '--adapter', 'memory', '--redis', redis.url];
+      const node = await ServeProcess.start(flags);
+      ends.unshift(() => node.stop());
+      const join = (userId: string): Promise<TestClient> =>
+        TestClient.join(node.url, { userId, deviceId: 'd', communities: ['c'] });
+      const alice = await join('alice');
+      expect(alice.model.infos.get('c')).toEqual({ communityId: 'c', complete: true, nodes: 1 });
+      const bob = await join('bob');
+      expect(bob.model.present('c')).toEqual(['alice', 'bob']);
+      bob.close();
+      await alice.sees('c', ['alice']);
+      alice.close();
+    },
+  );
+
   it.runIf(hasRedis)('under redis answers the HTTP API from Redis', async () => {
     const redis = await TestRedis.start();
     const node = await ServeProcess.start(['--strategy', 'redis', '--redis', redis.url]);
