@@ -7,11 +7,9 @@ describe('one node alone', () => {
   const ends: (() => Promise<unknown>)[] = [];
   afterAll(() => Promise.all(ends.map((end) => end())));
 
-  // The adapter in memory never calls an acknowledgement back.
-  it.each(['replicated', 'on-demand'])('under %s needs no medium', async (strategy) => {
-    const node = await ServeProcess.start(['--strategy', strategy]);
-    ends.push(() => node.stop());
-    const join = (userId: string) =>
+  /** Two users who see each other, all of them and at once; one of them goes. Gives the other. */
+  async function meet(node: ServeProcess): Promise<TestClient> {
+    const join = (userId: string): Promise<TestClient> =>
       TestClient.join(node.url, { userId, deviceId: 'd', communities: ['c'] });
     const alice = await join('alice');
     expect(alice.model.infos.get('c')).toEqual({ communityId: 'c', complete: true, nodes: 1 });
@@ -19,6 +17,14 @@ describe('one node alone', () => {
     expect(bob.model.present('c')).toEqual(['alice', 'bob']);
     bob.close();
     await alice.sees('c', ['alice']);
+    return alice;
+  }
+
+  // The adapter in memory never calls an acknowledgement back.
+  it.each(['replicated', 'on-demand'])('under %s needs no medium', async (strategy) => {
+    const node = await ServeProcess.start(['--strategy', strategy]);
+    ends.push(() => node.stop());
+    const alice = await meet(node);
     expect((await node.get('/api/communities/c')).body).toMatchObject({ complete: true });
     expect((await node.get('/api/users/alice')).status).toBe(200);
     alice.close();
@@ -39,14 +45,7 @@ describe('one node alone', () => {
       const flags = ['--strategy', strategy, '--adapter', 'memory', '--redis', redis.url];
       const node = await ServeProcess.start(flags);
       ends.unshift(() => node.stop());
-      const join = (userId: string): Promise<TestClient> =>
-        TestClient.join(node.url, { userId, deviceId: 'd', communities: ['c'] });
-      const alice = await join('alice');
-      expect(alice.model.infos.get('c')).toEqual({ communityId: 'c', complete: true, nodes: 1 });
-      const bob = await join('bob');
-      expect(bob.model.present('c')).toEqual(['alice', 'bob']);
-      bob.close();
-      await alice.sees('c', ['alice']);
+      const alice = await meet(node);
       alice.close();
     },
   );
