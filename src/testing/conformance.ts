@@ -57,14 +57,6 @@ class Scene {
     );
   }
 
-  /**
-   * A node has heard of these users: a witness there is told of them, and stays. That they got their own
-   * lists is no sign of it, so first lists on another node are judged only after this.
-   */
-  async heard(node: ConformanceNode, userIds: readonly string[]): Promise<void> {
-    await this.sees(await this.join(node, 'witness'), [...userIds, 'witness']);
-  }
-
   devices(client: ConformanceClient, userId: string): string[] {
     return (client.model.user(this.communityId, userId)?.devices ?? []).map((d) => d.deviceId);
   }
@@ -108,14 +100,13 @@ export const conformance: readonly ConformanceCase[] = [
     const [a, b] = two(cluster);
     const alice = await s.join(a, 'alice');
     deepStrictEqual(alice.model.present(s.communityId), ['alice']);
-    await s.heard(b, ['alice']);
     const bob = await s.join(b, 'bob');
-    deepStrictEqual(bob.model.present(s.communityId), ['alice', 'bob', 'witness']);
+    deepStrictEqual(bob.model.present(s.communityId), ['alice', 'bob']);
     strictEqual(bob.model.infos.get(s.communityId)?.complete, true);
-    await s.sees(alice, ['alice', 'bob', 'witness']);
+    await s.sees(alice, ['alice', 'bob']);
     strictEqual(alice.model.count('userOnline', 'bob'), 1);
     bob.close();
-    await s.sees(alice, ['alice', 'witness']);
+    await s.sees(alice, ['alice']);
     strictEqual(alice.model.told.at(-1)?.reason, 'left');
   }),
 
@@ -126,7 +117,6 @@ export const conformance: readonly ConformanceCase[] = [
       const [a, b] = two(cluster);
       const watcher = await s.join(a, 'watcher');
       const phone = await s.join(a, 'alice', 'phone');
-      await s.heard(b, ['alice', 'watcher']);
       const laptop = await s.join(b, 'alice', 'laptop');
       deepStrictEqual(s.devices(laptop, 'alice'), ['laptop', 'phone']);
       await until(
@@ -139,7 +129,7 @@ export const conformance: readonly ConformanceCase[] = [
         () => 'one device',
       );
       laptop.close();
-      await s.sees(watcher, ['watcher', 'witness']);
+      await s.sees(watcher, ['watcher']);
       strictEqual(watcher.model.count('userOnline', 'alice'), 1);
       strictEqual(watcher.model.count('userOffline', 'alice'), 1);
     },
