@@ -93,6 +93,17 @@ export class Community {
     if (this.servedIncomplete.size > 0) this.servedIncomplete.delete(socketId);
   }
 
+  /**
+   * What has changed is told by lists. Who waits for one gets it with the others: these hold the newcomer,
+   * and where changes never stop, there is no later moment at which everything is told.
+   */
+  startOver(): void {
+    this.storm = this.storm.length === 0 ? this.dirty : this.storm.concat(this.dirty);
+    this.dirty = [];
+    for (const socketId of this.waiting) this.relisting.add(socketId);
+    this.waiting.clear();
+  }
+
   /** A flush would find nothing to do here. */
   get isIdle(): boolean {
     return (
@@ -101,6 +112,16 @@ export class Community {
       this.dirty.length === 0 &&
       this.relisting.size === 0 &&
       this.waiting.size === 0
+    );
+  }
+
+  /** Lists wait for the next flush, or are to follow what it tells. */
+  get isAwaited(): boolean {
+    return (
+      this.waiting.size > 0 ||
+      this.relisting.size > 0 ||
+      this.settling.length > 0 ||
+      this.storm.length > 0
     );
   }
 

@@ -27,7 +27,7 @@ export interface NodeOptions {
   readonly lingerMs?: number;
   readonly typingTimeoutMs?: number;
   readonly forgetAfterMs?: number;
-  /** Changes within this time travel together. */
+  /** Changes within this time travel together; where very many users change, within twice as much. */
   readonly flushMs?: number;
   /** How long a first list waits to be complete. */
   readonly firstListWaitMs?: number;

@@ -719,7 +719,7 @@ export class PresenceNode {
     );
     // Cut off, nobody is asked (see #pull), so nothing is due either.
     if (!this.#membership.degraded) at = Math.min(at, this.#replicas.nextDue());
-    return this.#hasWork() ? Math.min(at, this.#window.dueAt) : at;
+    return this.#hasWork() ? Math.min(at, this.#flushDueAt()) : at;
   }
 
   #hasWork(): boolean {
@@ -731,6 +731,15 @@ export class PresenceNode {
     );
   }
 
+  #flushDueAt(): number {
+    const isAwaited =
+      this.#view.telling.isAwaited ||
+      this.#publisher.isAwaited ||
+      this.#rollCalls.hasWork ||
+      this.#interest.hasToAsk;
+    return this.#window.dueAt(isAwaited);
+  }
+
   /** Does what is due: deadlines, judgement, one slice of the flush. */
   tick(t: Instant): void {
     this.#t = t;
@@ -740,7 +749,7 @@ export class PresenceNode {
     this.#view.expire(t.now);
     this.#interest.tick(t.now);
     this.#tickReady(t);
-    if (this.#hasWork() && t.now >= this.#window.dueAt) this.#flush(t);
+    if (this.#hasWork() && t.now >= this.#flushDueAt()) this.#flush(t);
     if (t.now >= this.#publisher.answerAt) this.#publisher.answer(t.now);
     if (t.now >= this.#beatAt) this.#beat();
     this.#pull(t.now);
@@ -757,7 +766,7 @@ export class PresenceNode {
     if (!this.#window.isContinuing || t.now >= this.#flushOpened + this.#o.flushMs) {
       this.#flushOpened = t.now;
       this.#publisher.open();
-      telling.open();
+      this.#window.open(telling.open());
     }
     // Those who wait for a list have nothing yet, and they wait for this process only. The others' message
     // waits until the list has been handed on, too, but not for one list after the other.

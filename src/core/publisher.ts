@@ -102,6 +102,11 @@ export class Publisher {
     return this.#unsealed.size > 0 || this.#snapshots.size > 0;
   }
 
+  /** Whether a snapshot that was asked for is under way. */
+  get isAwaited(): boolean {
+    return this.#snapshots.size > 0;
+  }
+
   /** A flush begins: it ends with what is recorded by now, so that what follows gathers again. */
   open(): void {
     this.#due = 0;

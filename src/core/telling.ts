@@ -53,6 +53,8 @@ export class Telling {
   #hasToldList = false;
   /** Users that were to be compared when the flush began and have not been yet. */
   #due = 0;
+  /** Communities of which lists are waited for, and perhaps some of which they are not any more. */
+  readonly #awaited = new Set<Community>();
   #versions = 0;
   readonly #online = new Map<string, Tracked[]>();
 
@@ -88,6 +90,7 @@ export class Telling {
   await(community: Community, socketId: string): void {
     community.waiting.add(socketId);
     this.#work.add(community);
+    this.#awaited.add(community);
   }
 
   /** A community is folded from now on: what is held already is told by a list, not as a flood of events. */
@@ -106,6 +109,7 @@ export class Telling {
       for (const socketId of community.servedIncomplete) community.relisting.add(socketId);
     }
     this.#work.add(community);
+    this.#awaited.add(community);
   }
 
   #settle(community: Community): void {
@@ -114,6 +118,7 @@ export class Telling {
     else for (const user of community.heldBack) community.settling.push(user);
     community.heldBack = [];
     this.#work.add(community);
+    this.#awaited.add(community);
   }
 
   /** The application is told at once what has changed; nobody else is there. */
@@ -143,6 +148,7 @@ export class Telling {
   /** There is nothing to tell of a community any more. */
   drop(community: Community): void {
     this.#work.delete(community);
+    this.#awaited.delete(community);
     if (this.#first === community) this.#first = null;
   }
 
@@ -169,12 +175,26 @@ export class Telling {
     return this.#work.size > 0 || this.#bulk.size > 0;
   }
 
-  /** A flush begins: it ends with what has changed by now, so that what follows gathers again. */
-  open(): void {
+  /** Whether more than single changes is to be told: a list that is waited for, a bulk change. */
+  get isAwaited(): boolean {
+    if (this.#bulk.size > 0) return true;
+    for (const community of this.#awaited) {
+      if (community.isAwaited) return true;
+      this.#awaited.delete(community);
+    }
+    return false;
+  }
+
+  /**
+   * A flush begins: it ends with what has changed by now, so that what follows gathers again. Gives how
+   * many users are to be compared.
+   */
+  open(): number {
     this.#due = 0;
     for (const { dirty, storm, settling } of this.#work) {
       this.#due += dirty.length + storm.length + settling.length;
     }
+    return this.#due;
   }
 
   /** Whether the flush that was opened has more to tell. Sockets that wait for a list prolong it. */
@@ -249,8 +269,7 @@ export class Telling {
       for (const socketId of sockets) relisting.add(socketId);
       community.toldSilently = true;
       // What is known goes into those lists, too, or they would miss it and say that they are complete.
-      community.storm = community.storm.concat(community.dirty);
-      community.dirty = [];
+      community.startOver();
     }
     if (relisting.size === 0) community.toldSilently = false;
     if (community.storm.length === 0) {
@@ -261,8 +280,7 @@ export class Telling {
         community.online * STORM_SHARE,
       );
       if (community.dirty.length > many) {
-        community.storm = community.dirty;
-        community.dirty = [];
+        community.startOver();
       }
     }
     if (community.storm.length > 0) {

@@ -386,7 +386,7 @@ export abstract class ToldNode extends TellingNode implements Engine {
       this.ownDueAt(),
     );
     at = Math.min(at, this.toldDueAt());
-    return this.#hasWork ? Math.min(at, this.#window.dueAt) : at;
+    return this.#hasWork ? Math.min(at, this.#window.dueAt()) : at;
   }
 
   get #hasWork(): boolean {
@@ -403,7 +403,7 @@ export abstract class ToldNode extends TellingNode implements Engine {
     this.tickOwn(t);
     this.tickTold(t);
     this.#tickReady(t);
-    if (this.#hasWork && t.now >= this.#window.dueAt) {
+    if (this.#hasWork && t.now >= this.#window.dueAt()) {
       this.flushOwn(t);
       this.view.telling.flush();
       this.#window.done(this.#hasWork, t.now);

@@ -36,7 +36,7 @@ describe('a flush that takes several turns', () => {
     }
     expect(ops).toEqual([10, 10, 10]);
 
-    cluster.run(100);
+    cluster.run(200);
     for (let i = 0; i < next; i++) expect(board(i)).toBe(`board-${i + 1}`);
   });
 });
@@ -109,5 +109,31 @@ describe('a newcomer', () => {
     expect(turns.filter((one) => one === 'list').length).toBeGreaterThan(6);
     expect(turns.indexOf('delta')).toBeGreaterThan(0);
     expect(turns.indexOf('delta')).toBeLessThan(4);
+  });
+
+  it('gets a list while changes never stop, though those who have one are given another all the time', () => {
+    const cluster = CoreCluster.of('a', 'b');
+    const sockets = Array.from({ length: 200 }, (_, i) => cluster.join('a', `u${i}`));
+    cluster.run(5000);
+    let next = 0;
+    /** Ten changes every 5 ms, each time more than are told one by one. */
+    const run = (ms: number): void => {
+      for (const end = cluster.now + ms; cluster.now < end; cluster.run(5)) {
+        for (let k = 0; k < 10; k++) {
+          const socket = sockets[next++ % 200] as string;
+          cluster.node('a').update(socket, { boardId: `board-${next}` }, cluster.t);
+        }
+      }
+    };
+    run(500);
+    for (let i = 0; i < 10; i++) {
+      const newcomer = cluster.join('a', `newcomer-${i}`);
+      const lists = (): number =>
+        cluster.at('a').told.filter((told) => told.type === 'list' && told.to === newcomer).length;
+      const since = cluster.now;
+      while (lists() === 0 && cluster.now < since + 5000) run(5);
+      expect(cluster.now - since).toBeLessThan(300);
+      run(40 + 5 * i);
+    }
   });
 });
