@@ -39,6 +39,8 @@ export interface Device {
   readonly isStatusGiven: boolean;
   /** What it has said of itself before it was anywhere: that counts on top of what is carried over. */
   said: DevicePatch | undefined;
+  /** When it has said of its status what is in `said`, by the clock of stamps. */
+  saidAt: number;
   readonly sockets: SmallSet<string>;
   readonly memberships: SmallMap<string, Membership>;
   /** The key of its last entry and of which community that was: made once for who comes and goes. */
@@ -205,6 +207,7 @@ export class Connections {
       fresh: true,
       isStatusGiven: identity.status !== undefined,
       said: undefined,
+      saidAt: 0,
       sockets: new SmallSet(),
       memberships: new SmallMap(),
       key: '',

@@ -235,6 +235,12 @@ export class Devices {
     if (hides && !isVeiled(device.veil)) {
       device.veil = 2 * this.#host.stamp() + 1;
     }
+    if (device.said?.status !== undefined && 2 * device.saidAt < device.veil) {
+      // Another device has said since whether the user is to be seen.
+      const { status, ...said } = device.said;
+      if (status !== 'invisible') device.status = status ?? 'active';
+      device.said = said;
+    }
     membership.wasElsewhere = earlier !== undefined;
     device.fresh = false;
     // Not when it connected: a node that has just started had heard nobody's clock by then.
@@ -302,6 +308,7 @@ export class Devices {
     const { device } = socket;
     if (!device.fresh) return this.#patch(device, patch, t);
     device.said = { ...device.said, ...patch };
+    if (patch.status !== undefined) device.saidAt = this.#host.stamp();
     return true;
   }
 
