@@ -732,7 +732,9 @@ export class PresenceNode {
   }
 
   #flushDueAt(): number {
+    // Longer windows save messages: a node that has none to send need not wait.
     const isAwaited =
+      !this.#publisher.hasWork ||
       this.#view.telling.isAwaited ||
       this.#publisher.isAwaited ||
       this.#rollCalls.hasWork ||

@@ -36,7 +36,7 @@ describe('a flush that takes several turns', () => {
     }
     expect(ops).toEqual([10, 10, 10]);
 
-    cluster.run(200);
+    cluster.run(100);
     for (let i = 0; i < next; i++) expect(board(i)).toBe(`board-${i + 1}`);
   });
 });
