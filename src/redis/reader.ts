@@ -22,7 +22,10 @@ export interface PresenceReaderOptions {
 export interface PresenceReader {
   /** Who is online in a community. */
   readonly fetchOnlineUsers: (communityId: string) => Promise<readonly UserPresence[]>;
-  /** The same, with the number of nodes that serve the community now. */
+  /**
+   * The same, with the number of nodes that serve the community now. `complete` is false while people of
+   * nodes are left out whose lease has ended and that nobody has swept: dead, or cut off from Redis.
+   */
   readonly fetchCommunity: (
     communityId: string,
   ) => Promise<{ readonly users: readonly UserPresence[]; readonly info: ListInfo }>;
@@ -46,8 +49,12 @@ export function createPresenceReader(options: PresenceReaderOptions): PresenceRe
     checkId(communityId, 'communityId');
     const reply = await answered(link.run(READ, keys.all(communityId), ['0']));
     const contents = readContents(reply);
-    const info = { communityId, complete: true, nodes: contents.nodes };
-    return { users: usersIn(communityId, contents), info };
+    const users = usersIn(communityId, contents);
+    // Whether their nodes are dead or cannot renew, only servers find out: they would sweep them.
+    const late = usersIn(communityId, { ...contents, entries: contents.orphans });
+    const found = new Set(users.map(({ userId }) => userId));
+    const complete = late.every(({ userId }) => found.has(userId));
+    return { users, info: { communityId, complete, nodes: contents.nodes } };
   };
   return {
     fetchCommunity,

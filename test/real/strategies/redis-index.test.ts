@@ -102,6 +102,41 @@ describe.runIf(hasRedis)('the index in Redis', () => {
     await waitFor(() => next.presence.lastSeen('alice'), 'alice to be last seen');
   });
 
+  it('is read as incomplete while it has people of nodes that have not renewed their leases', async () => {
+    const relay = await Relay.start(redis.port);
+    ends.push(() => relay.stop());
+    const cut = connect({ port: Number(new URL(relay.url).port) });
+    const at = await node(cut, { cluster: 'late' });
+    const alice = await join(at, 'alice');
+    const reader = createPresenceReader({ redis: connect(), cluster: 'late' });
+    const read = async (): Promise<unknown[]> => {
+      const { users, info } = await reader.fetchCommunity('c');
+      return [...users.map(({ userId }) => userId), info.complete, info.nodes];
+    };
+    const reads = (...what: unknown[]): Promise<boolean> =>
+      waitFor(async () => JSON.stringify(await read()) === JSON.stringify(what), `${what.join()}`);
+    await reads('alice', true, 1);
+    relay.cut();
+    // She is connected all along, and perhaps the node has died.
+    let answer: unknown[] = [];
+    await waitFor(async () => !(answer = await read()).includes('alice'), 'the end of the lease');
+    expect(answer).toEqual([false, 0]);
+    relay.heal();
+    await reads('alice', true, 1);
+    expect(alice.violations).toEqual([]);
+    relay.cut();
+    await reads(false, 0);
+    // It has not come to sweep what is left of the other when she is here.
+    const other = await node(connect(), {
+      cluster: 'late',
+      heartbeatMs: 10_000,
+      downAfterMs: 60_000,
+    });
+    await join(other, 'alice');
+    await waitFor(async () => (answer = await read()).includes('alice'), 'her to be back');
+    expect(answer).toEqual(['alice', true, 1]);
+  });
+
   it('is no fault while the first connection to it is being made', async () => {
     const relay = await Relay.start(redis.port);
     ends.push(() => relay.stop());
