@@ -17,12 +17,18 @@ const EVENT = 'rollcall:1';
  */
 const ROLL_CALL = 'getAllPresence';
 
-/** What rollcall needs of an adapter, found by what it can do. */
+/** What rollcall needs of an adapter, found by what it can do: bundlers give classes other names. */
 interface AnyAdapter {
   readonly serverCount?: () => Promise<number>;
   readonly serverSideEmit?: (packet: unknown[]) => unknown;
   pubClient?: AnyRedisClient;
   readonly subClient?: AnyRedisClient;
+  /** Of the classic Redis adapter only. */
+  readonly requestChannel?: string;
+  /** Of the Redis streams adapter only. */
+  readonly onRawMessage?: unknown;
+  /** Of those that are made of socket.io-adapter's `ClusterAdapter`. */
+  readonly doPublish?: unknown;
 }
 
 /** `isReady` is node-redis, `status` is ioredis. */
@@ -33,6 +39,13 @@ interface AnyRedisClient {
 }
 
 type Ack = (users: unknown) => void;
+
+/** Made once for an adapter and the client that it has: both may be replaced. */
+interface Sender {
+  readonly adapter: AnyAdapter;
+  readonly pubClient: AnyRedisClient | undefined;
+  readonly caught: AnyAdapter;
+}
 
 type AdapterKind = 'memory' | 'cluster' | 'redis' | 'redis-streams' | 'other';
 
@@ -45,12 +58,17 @@ export function socketIoTransport(nsp: Namespace): Transport {
   };
   let listener: ((...args: unknown[]) => void) | undefined;
   let answerer: ((...args: unknown[]) => void) | undefined;
+  let sender: Sender | undefined;
   const emit = (...packet: unknown[]): boolean => {
     const current = adapter();
+    const { pubClient } = current;
     // A command that Redis clients queue while offline may end the process when it times out.
-    if (current.pubClient !== undefined && !isConnected(current.pubClient)) return false;
+    if (pubClient !== undefined && !isConnected(pubClient)) return false;
+    if (sender?.adapter !== current || sender.pubClient !== pubClient) {
+      sender = { adapter: current, pubClient, caught: caught(current) };
+    }
     try {
-      caught(current).serverSideEmit?.(packet);
+      sender.caught.serverSideEmit?.(packet);
       return true;
     } catch {
       return false;
@@ -120,9 +138,7 @@ function caughtAck(adapter: AnyAdapter, ack: Ack): Ack {
 /** What publishes instead of the client of an adapter that does not look after it. */
 function catching(adapter: AnyAdapter): AnyRedisClient | undefined {
   const { pubClient } = adapter;
-  if (pubClient === undefined || implementer(adapter, 'serverSideEmit') !== 'RedisAdapter') {
-    return undefined;
-  }
+  if (pubClient === undefined || adapter.requestChannel === undefined) return undefined;
   const publish = async (...args: unknown[]): Promise<void> => {
     try {
       await pubClient.publish?.(...args);
@@ -195,25 +211,13 @@ async function probe(adapter: AnyAdapter): Promise<boolean> {
 }
 
 function kindOf(adapter: AnyAdapter): AdapterKind {
-  if (implementer(adapter, 'serverSideEmit') === 'Adapter') return 'memory';
+  // All that Socket.IO's own adapter does of it is to warn.
+  if (String(adapter.serverSideEmit).includes('does not support the serverSideEmit')) {
+    return 'memory';
+  }
   if (adapter.subClient !== undefined && adapter.pubClient !== undefined) return 'redis';
-  for (const name of classNames(adapter)) {
-    if (name === 'RedisStreamsAdapter') return 'redis-streams';
-    if (name === 'NodeClusterAdapter') return 'cluster';
-  }
+  if (adapter.onRawMessage !== undefined) return 'redis-streams';
+  // It has nothing of its own but what it does.
+  if (String(adapter.doPublish).includes('process.send(')) return 'cluster';
   return 'other';
-}
-
-function* classNames(value: object): Iterable<string> {
-  for (let p = Object.getPrototypeOf(value) as object | null; p; p = Object.getPrototypeOf(p)) {
-    yield p.constructor.name;
-  }
-}
-
-/** The class that implements a method. */
-function implementer(value: object, method: string): string | undefined {
-  for (let p = Object.getPrototypeOf(value) as object | null; p; p = Object.getPrototypeOf(p)) {
-    if (Object.hasOwn(p, method)) return p.constructor.name;
-  }
-  return undefined;
 }

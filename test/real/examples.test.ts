@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { TestClient } from '../support/client.js';
-import { compile, ExampleServer } from '../support/example.js';
+import { bundle, compile, ExampleServer } from '../support/example.js';
 import { tied } from '../support/process.js';
 import { hasPython, python } from '../support/python.js';
 import { Relay } from '../support/relay.js';
@@ -17,14 +17,19 @@ const SERVERS = {
   express: 'express/server.mjs',
   fastify: 'fastify/server.mjs',
   nestjs: 'nestjs/dist/main.js',
+  'express, bundled': 'express/dist/server.js',
+  'fastify, bundled': 'fastify/dist/server.js',
 } as const;
+const NAMES = Object.keys(SERVERS) as (keyof typeof SERVERS)[];
 
-describe.runIf(hasRedis).each(['express', 'fastify', 'nestjs'] as const)('with %s', (name) => {
+describe.runIf(hasRedis).each(NAMES)('with %s', (name) => {
   let redis: TestRedis;
   let servers: ExampleServer[] = [];
   const clients: TestClient[] = [];
   beforeAll(async () => {
-    if (name === 'nestjs') await compile('nestjs');
+    const [folder, isBundled] = name.split(',') as [string, string?];
+    if (folder === 'nestjs') await compile(folder);
+    if (isBundled !== undefined) await bundle(folder);
     redis = await TestRedis.start();
   });
   afterAll(() => redis?.stop());
@@ -102,6 +107,8 @@ describe.runIf(hasRedis).each(['express', 'fastify', 'nestjs'] as const)('with %
     }
     ada.close();
     expect(await server.stop('SIGTERM')).toBe(0);
+    // Nothing was sent to other nodes over an adapter that knows of none.
+    expect(server.stderr).toBe('');
   });
 });
 

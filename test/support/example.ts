@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { build } from 'vite';
 import { NodeProcess, tied } from './process.js';
 import { waitFor } from './wait.js';
 
@@ -32,4 +33,18 @@ export async function compile(folder: string): Promise<void> {
   tsc.stdout?.on('data', (chunk: Buffer) => (said += chunk.toString()));
   const [code] = (await once(tsc, 'exit')) as [number | null];
   if (code !== 0) throw new Error(`examples/${folder} does not compile: ${said}`);
+}
+
+/**
+ * Makes one minified file of an example and what it imports, as some do to deploy: classes have other names there.
+ * The dashboard is files, so rollcall stays out of it.
+ */
+export async function bundle(folder: string): Promise<void> {
+  await build({
+    root: fileURLToPath(new URL(`../../examples/${folder}`, import.meta.url)),
+    configFile: false,
+    logLevel: 'error',
+    ssr: { noExternal: true, external: ['rollcall'] },
+    build: { ssr: 'server.mjs', minify: true },
+  });
 }
