@@ -3,13 +3,12 @@ import { RedisMeter } from './redis-meter.mjs';
 import { pause, quantile, waitFor, Worker } from './workers.mjs';
 
 const NODES = 3;
-const NEWCOMERS = 60;
 const WARM_NEWCOMERS = 15;
 const PAUSE_MS = 40;
 const FILL_WITHIN_MS = 60_000;
 
-/** Measures one way with so many users online, over an own redis-server. */
-export async function measureFirstLists(way, users, redis, timings, deathWithinMs) {
+/** Measures one way with so many users online and so many newcomers, over an own redis-server. */
+export async function measureFirstLists(way, users, newcomers, redis, timings, deathWithinMs) {
   const meter = await RedisMeter.connect(redis);
   const nodes = Array.from({ length: NODES }, () => new Worker('way.mjs', { redis, way, timings }));
   const crowd = new Worker('crowd.mjs');
@@ -46,7 +45,7 @@ export async function measureFirstLists(way, users, redis, timings, deathWithinM
     const cpuMs = await asked.ask('cpu');
     const bytes = await meter.taken();
     await asked.ask('handed');
-    const [{ took, size }, floor] = await come(NEWCOMERS, '/', '/floor');
+    const [{ took, size }, floor] = await come(newcomers, '/', '/floor');
     const handed = await asked.ask('handed');
     if (size < users) throw new Error(`a list of ${size} where ${users} are online`);
     const result = {

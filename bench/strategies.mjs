@@ -20,6 +20,9 @@ const CHURN_WAYS = [
   'floor',
 ];
 const PARTS = ['lists', 'churn', 'steady'];
+/** What is judged is measured more often: medians of 60 differ by several hundredths from run to run. */
+const NEWCOMERS = 60;
+const JUDGED_NEWCOMERS = 300;
 /** Deaths take long to be waited for and do not depend on the number of users. */
 const DEATH_USERS = 1000;
 /** A steady pace is measured in turns with the floor, which takes long, too. */
@@ -57,7 +60,8 @@ const shown = (number, digits = 1) =>
 const short = (number) =>
   number >= 100 ? shown(number, 0) : number >= 1 ? shown(number) : shown(number, 2);
 const seconds = (ms) => (ms === undefined ? '' : Number.isFinite(ms) ? shown(ms / 1000) : 'never');
-const times = (ratio) => `${short(ratio)} ×`;
+/** Goals are in hundredths. */
+const times = (ratio) => `${ratio < 10 ? shown(ratio, 2) : short(ratio)} ×`;
 /** Ours only: the ways that goals are for. */
 const isReplicated = (way) => way.startsWith('replicated');
 
@@ -83,6 +87,7 @@ async function lists(users) {
     measureFirstLists(
       way,
       users,
+      isReplicated(way) ? JUDGED_NEWCOMERS : NEWCOMERS,
       redis,
       TIMINGS,
       users === DEATH_USERS ? DEATH_WITHIN_MS : undefined,
@@ -134,16 +139,21 @@ async function lists(users) {
 }
 
 async function churn(users) {
-  const rows = await measureAll(CHURN_WAYS, users, (way) =>
-    measureChurn(way, users, redis, TIMINGS),
-  );
-  const floor = rows.get('floor');
+  const rows = await measureAll(CHURN_WAYS, users, async (way) => {
+    const row = await measureChurn(way, users, redis, TIMINGS);
+    if (!isReplicated(way)) return row;
+    // Beside its own floor: how fast a shared machine is changes by the minute.
+    return { ...row, floor: await measureChurn('floor', users, redis, TIMINGS) };
+  });
+  const last = rows.get('floor');
+  const byFloor = ({ changesPerSecond, floor = last }) =>
+    floor && changesPerSecond / floor.changesPerSecond;
   const n = users.toLocaleString('en');
   print(
     `Users who join and leave, ${n} online`,
     [
       ['changes/s until all agree', (row) => shown(row.changesPerSecond, 0)],
-      ['÷ floor', (row) => (floor ? shown(row.changesPerSecond / floor.changesPerSecond, 2) : '')],
+      ['÷ floor', (row) => (byFloor(row) ? shown(byFloor(row), 2) : '')],
       ['CPU-s per 10,000, three nodes', (row) => shown(row.cpuPer10000, 3)],
       [
         'bytes per change into / out of Redis',
@@ -166,8 +176,8 @@ async function churn(users) {
       judge(`${name}: CPU-s per 10,000`, shown(cpuPer10000, 3), '≤ 0.12', cpuPer10000 <= 0.12);
       judge(`${name}: bytes per change into Redis`, short(bytesInto), '≤ 45', bytesInto <= 45);
     }
-    if (users !== 1000 || !floor) continue;
-    const rate = row.changesPerSecond / floor.changesPerSecond;
+    if (users !== 1000) continue;
+    const rate = byFloor(row);
     judge(`${name}: rate ÷ floor`, times(rate), '≥ 0.6 ×', rate >= 0.6);
   }
 }
