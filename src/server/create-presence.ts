@@ -90,6 +90,7 @@ export function createPresence<S extends Socket = Socket>(
       case 'list':
         fanOut.list(effect.communityId, effect.to);
         watches.onList(effect.communityId, effect.to);
+        sockets.onList(effect.communityId, effect.to);
         return;
       case 'prove':
         sockets.prove(effect.socketIds);

@@ -23,7 +23,7 @@ export interface PresenceLimits {
   readonly watchedUsers: number;
   /** Bytes of one message between nodes. Default 1 MiB; must be the same on every node. */
   readonly messageBytes: number;
-  /** Bytes that may wait for one slow socket before it is set aside. Default 1 MiB. */
+  /** Bytes that may wait for one slow socket, beside a list of each of its communities, before it is set aside. Default 1 MiB. */
   readonly slowSocketBytes: number;
   /** Ms that `identify` and `authorize` may take to answer; later they count as a no. Default 10,000, at most an hour. */
   readonly decisionMs: number;

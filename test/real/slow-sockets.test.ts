@@ -1,5 +1,6 @@
 import type { Socket } from 'socket.io';
 import { MemoryBus, type Transport } from '../../src/transport/index.js';
+import type { Presence } from 'rollcall';
 import { PresenceNode } from 'rollcall/core';
 import { Driver } from '../../src/server/driver.js';
 import { afterEach, expect, it } from 'vitest';
@@ -9,7 +10,9 @@ import { waitFor } from '../support/wait.js';
 
 const applications: Application[] = [];
 const clients: TestClient[] = [];
+const ends: (() => void)[] = [];
 afterEach(async () => {
+  for (const end of ends.splice(0)) end();
   for (const client of clients.splice(0)) client.close();
   await Promise.all(applications.splice(0).map((each) => each.stop()));
 });
@@ -66,6 +69,35 @@ it('race 23: sets a socket aside that does not read, and lists it anew when it d
   expect(clients.flatMap((client) => client.violations)).toEqual([]);
 });
 
+it('a socket that was set aside is in what it had joined when its connection is recovered', async () => {
+  const application = await Application.start({ connectionStateRecovery: {} });
+  applications.push(application);
+  application.present();
+  const join = async (userId: string): Promise<TestClient> => {
+    const client = await TestClient.join(application.url, { userId, communities: ['c'] });
+    clients.push(client);
+    expect(await client.send('joinCommunity', 'joined')).toMatchObject({ ok: true });
+    await waitFor(() => client.model.rosters.has('joined'), 'what it joined');
+    return client;
+  };
+  const [slow, other] = [await join('slow'), await join('other')];
+  let greeted = false;
+  slow.socket.on('greeting', () => (greeted = true));
+  application.io.emit('greeting');
+  await waitFor(() => greeted, 'an event of the application, with which recovery begins');
+  const server = application.io.of('/').sockets.get(slow.socket.id as string) as Socket;
+  slow.hang();
+  for (let i = 0; i < 32; i++) server.emit('news', 'x'.repeat(1024 * 1024));
+  await waitFor(() => metric(application, 'rollcall_slow_sockets').then((n) => n === 1), 'it');
+  (server.conn.transport as unknown as { socket: { terminate(): void } }).socket.terminate();
+  slow.goOn();
+  await waitFor(() => slow.socket.recovered, 'the recovery');
+  await slow.sees('c', ['slow', 'other']);
+  await slow.sees('joined', ['slow', 'other']);
+  expect(other.model.count('userOffline')).toBe(0);
+  expect(clients.flatMap((client) => client.violations)).toEqual([]);
+});
+
 /** Bytes that wait to be read by a socket. */
 function waiting({ conn }: Socket): number {
   const { writeBuffer, transport } = conn as unknown as {
@@ -77,7 +109,7 @@ function waiting({ conn }: Socket): number {
 }
 
 /** A node with users who have no sockets: ten thousand need no ten thousand connections. */
-function populate(transport: Transport, users: number): () => Promise<void> {
+function populate(transport: Transport, users: number, info: object): () => Promise<void> {
   const node = new PresenceNode({ nodeId: 'population', random: Math.random, canProbe: true });
   const ignore = { perform: () => {}, onTick: () => {}, onUnsent: () => {} };
   const driver = new Driver(node, transport, {
@@ -90,7 +122,11 @@ function populate(transport: Transport, users: number): () => Promise<void> {
   for (let i = 0; i < users; i++) {
     driver.input((_node, t) => {
       const userId = `user-${String(i).padStart(5, '0')}`;
-      node.connect(`s${i}`, { userId, deviceId: 'browser-tab-1', info: { name: userId } }, t);
+      node.connect(
+        `s${i}`,
+        { userId, deviceId: 'browser-tab-1', info: { name: userId, ...info } },
+        t,
+      );
       node.join(`s${i}`, 'c', t);
       node.suspend(`s${i}`);
     });
@@ -98,14 +134,26 @@ function populate(transport: Transport, users: number): () => Promise<void> {
   return async () => void (await driver.close());
 }
 
-it('a socket that asks for a list of 10,000 again and again and does not read costs no memory', async () => {
+/** A server of a community of ten thousand, and what ends the others. */
+async function crowded(
+  info: object,
+  ping: { pingInterval: number; pingTimeout: number },
+): Promise<{ application: Application; presence: Presence; stop: () => Promise<void> }> {
   const bus = new MemoryBus();
-  const stop = populate(bus.transport(), 10_000);
-  const application = await Application.start({ pingInterval: 60_000, pingTimeout: 60_000 });
+  const stop = populate(bus.transport(), 10_000, info);
+  const application = await Application.start(ping);
   applications.push(application);
   const presence = application.present({ transport: bus.transport() });
+  await presence.ready();
+  return { application, presence, stop };
+}
+
+const LONG = { text: 'x'.repeat(1500) };
+
+it('a socket that asks for a list of 10,000 again and again and does not read costs no memory', async () => {
+  const ping = { pingInterval: 60_000, pingTimeout: 60_000 };
+  const { application, presence, stop } = await crowded({}, ping);
   try {
-    await presence.ready();
     const join = async (userId: string): Promise<TestClient> => {
       const client = await TestClient.join(application.url, { userId, communities: ['c'] });
       clients.push(client);
@@ -148,6 +196,70 @@ it('a socket that asks for a list of 10,000 again and again and does not read co
     // The list that it is owed and one that it asked for, behind what may wait before.
     expect(most).toBeLessThan(2 * bytes + 1024 * 1024);
     expect(clients.flatMap((client) => client.violations)).toEqual([]);
+  } finally {
+    await stop();
+  }
+});
+
+it('a slow connection reads a list that is longer than slowSocketBytes once, not again and again', async () => {
+  const ping = { pingInterval: 60_000, pingTimeout: 60_000 };
+  const { application, stop } = await crowded(LONG, ping);
+  try {
+    const client = new TestClient(application.url, { userId: 'slow', communities: ['c'] });
+    clients.push(client);
+    await waitFor(() => client.socket.connected, 'the connection');
+    const since = performance.now();
+    const atFullSpeed = client.readSlowly(10);
+    await waitFor(() => client.model.rosters.has('c'), 'its list', 60_000);
+    // What it had to read for that took longer than it takes to find out who cannot keep up.
+    expect(performance.now() - since).toBeGreaterThan(1000);
+    atFullSpeed();
+    const ada = await TestClient.join(application.url, { userId: 'ada', communities: ['c'] });
+    clients.push(ada);
+    await waitFor(() => client.model.user('c', 'ada'), 'who comes later');
+    expect(client.model.count('globalPresenceSync')).toBe(1);
+    expect(await metric(application, 'rollcall_slow_sockets_total')).toBe(0);
+    expect(clients.flatMap((each) => each.violations)).toEqual([]);
+  } finally {
+    await stop();
+  }
+});
+
+/** Connects by HTTP long-polling, and polls no more. */
+async function connectDeaf(url: string, auth: object): Promise<void> {
+  const at = `${url}/socket.io/?EIO=4&transport=polling`;
+  const { sid } = JSON.parse((await (await fetch(at)).text()).slice(1)) as { sid: string };
+  await fetch(`${at}&sid=${sid}`, { method: 'POST', body: `40${JSON.stringify(auth)}` });
+}
+
+it('ends the connection of a socket that is owed a list and reads nothing for 30 s, whatever else it is sent', async () => {
+  const ping = { pingInterval: 120_000, pingTimeout: 60_000 };
+  const { application, stop } = await crowded(LONG, ping);
+  try {
+    const [stuck, slow] = ['stuck', 'slow'].map(
+      (userId) => new TestClient(application.url, { userId, communities: ['c'] }),
+    ) as [TestClient, TestClient];
+    clients.push(stuck, slow);
+    await waitFor(() => stuck.socket.connected && slow.socket.connected, 'the connections');
+    await connectDeaf(application.url, { userId: 'deaf', communities: ['c'] });
+    const { sockets } = application.io.of('/');
+    const of = (userId: string): Socket | undefined =>
+      [...sockets.values()].find(({ handshake }) => handshake.auth['userId'] === userId);
+    await waitFor(() => of('deaf'), 'the connection by long-polling');
+    const [held, other, deaf] = ['stuck', 'slow', 'deaf'].map(of) as [Socket, Socket, Socket];
+    const sending = setInterval(() => {
+      for (const socket of [held, deaf]) socket.emit('news', 'of the application');
+    }, 100);
+    ends.push(() => clearInterval(sending));
+    stuck.hang();
+    // A piece of 64 KiB each half second: it needs longer than 30 s, too.
+    const atFullSpeed = slow.readSlowly(500);
+    await waitFor(() => waiting(held) > 4e6 && waiting(other) > 4e6, 'their lists');
+    await waitFor(() => !held.connected && !deaf.connected, 'the end of both', 60_000);
+    expect(other.connected).toBe(true);
+    expect(slow.model.rosters.has('c')).toBe(false);
+    atFullSpeed();
+    await waitFor(() => slow.model.rosters.has('c'), 'the list of who reads slowly');
   } finally {
     await stop();
   }

@@ -1,3 +1,4 @@
+import type { Socket as Tcp } from 'node:net';
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client';
 import { StreamModel, type SeenInfo, type SeenUser } from './stream.js';
 import { waitFor } from './wait.js';
@@ -89,10 +90,22 @@ export class TestClient {
     this.#tcp.resume();
   }
 
-  get #tcp(): { pause(): void; resume(): void } {
-    const { ws } = this.socket.io.engine.transport as unknown as {
-      ws: { _socket: { pause(): void; resume(): void } };
+  /** Reads one piece of at most 64 KiB each so many ms, as over a slow line. Gives what ends that. */
+  readSlowly(ms: number): () => void {
+    const tcp = this.#tcp;
+    const pause = (): void => void tcp.pause();
+    pause();
+    tcp.on('data', pause);
+    const reading = setInterval(() => tcp.resume(), ms);
+    return () => {
+      clearInterval(reading);
+      tcp.off('data', pause);
+      tcp.resume();
     };
+  }
+
+  get #tcp(): Tcp {
+    const { ws } = this.socket.io.engine.transport as unknown as { ws: { _socket: Tcp } };
     return ws._socket;
   }
 

@@ -12,7 +12,11 @@ interface RawConnection {
   readonly sendPacket?: (type: 'ping') => void;
   readonly writeBuffer?: readonly { readonly data?: unknown }[];
   readonly transport?: {
-    readonly socket?: { readonly bufferedAmount?: number; readonly terminate?: () => void };
+    readonly socket?: {
+      readonly bufferedAmount?: number;
+      readonly terminate?: () => void;
+      readonly _socket?: { readonly _handle?: { readonly writeQueueSize?: number } | null };
+    };
   };
 }
 
@@ -42,6 +46,15 @@ export function waitingBytes(socket: Socket): number {
     bytes += typeof packet.data === 'string' ? packet.data.length : 64;
   }
   return bytes;
+}
+
+/**
+ * What the process has not been able to send to a socket, where its stream tells: unlike what waits, that
+ * shows how far a long message has come.
+ */
+export function unsentBytes(socket: Socket): number {
+  const handle = connectionOf(socket).transport?.socket?._socket?._handle;
+  return handle?.writeQueueSize ?? waitingBytes(socket);
 }
 
 /**

@@ -24,7 +24,7 @@ const earlier = new WeakMap<Socket, ReadonlySet<string>>();
 /** The reason for a socket whose end was not told: the application took the listener off. */
 const UNTOLD = 'transport close';
 
-/** A socket that has not drained for so long is disconnected. */
+/** A socket that has not kept up and has read nothing for so long is disconnected. */
 const STUCK_MS = 30_000;
 
 export class Sockets {
@@ -65,13 +65,16 @@ export class Sockets {
     const { driver, limits } = this.#host;
     const listeners = this.#requests.listeners(socket.id);
     const onDisconnect = (reason: string): void => this.#gone(socket.id, reason);
+    const onDisconnecting = (): void => this.#putBack(session);
     for (const [event, listener] of listeners) socket.on(event, listener);
+    socket.on('disconnecting', onDisconnecting);
     socket.on('disconnect', onDisconnect);
     const offHeartbeat = onHeartbeat(socket, () => {
       driver.input((node, t) => node.alive(socket.id, t));
     });
     const session = new Session(socket, driver, limits, () => {
       for (const [event, listener] of listeners) socket.off(event, listener);
+      socket.off('disconnecting', onDisconnecting);
       socket.off('disconnect', onDisconnect);
       offHeartbeat();
     });
@@ -88,6 +91,15 @@ export class Sockets {
     if (left === undefined) return socket.recovered ? this.#host.fanOut.clear(socket) : [];
     for (const communityId of left) void socket.leave(roomOf(communityId));
     return [...left];
+  }
+
+  /**
+   * Connection state recovery knows what a socket is in by its rooms alone. Who waits for a list, having
+   * just joined or not having kept up, has been in none.
+   */
+  #putBack({ socket, communities }: Session): void {
+    if (!socket.connected) return;
+    for (const communityId of communities) void socket.join(roomOf(communityId));
   }
 
   #gone(socketId: string, reason: string): void {
@@ -108,9 +120,7 @@ export class Sockets {
   }
 
   #end(session: Session): void {
-    session.gone = true;
-    session.updates.close();
-    session.detach();
+    session.end();
     for (const communityId of session.communities) {
       this.#host.watches.unwatch(session.socket.id, communityId);
     }
@@ -130,6 +140,11 @@ export class Sockets {
         this.#admission.revoke(session, identified, communityId);
       }
     }
+  }
+
+  /** These sockets have been handed the list of a community. */
+  onList(communityId: string, socketIds: readonly string[]): void {
+    for (const id of socketIds) this.#sessions.get(id)?.onList(communityId);
   }
 
   /** Makes sockets show life: an Engine.IO ping that a living client answers by itself. */
@@ -157,19 +172,22 @@ export class Sockets {
         this.#gone(socket.id, UNTOLD);
         continue;
       }
-      const waiting = waitingBytes(socket);
+      const keepsUp = session.keepsUp();
       if (session.slowSince === 0) {
-        if (waiting <= this.#host.limits.slowSocketBytes || session.communities.size === 0)
+        if (keepsUp || session.communities.size === 0) continue;
+        if (!session.isBehind) {
+          if (session.stuckMs(now) > STUCK_MS) terminate(socket);
           continue;
+        }
         session.slowSince = now;
         onSlow();
         this.#host.fanOut.clear(socket);
         this.#host.watches.suspend(socket.id);
         this.#host.driver.input((node) => node.suspend(socket.id));
-      } else if (waiting === 0) {
+      } else if (keepsUp && waitingBytes(socket) === 0) {
         session.slowSince = 0;
         this.#host.driver.input((node, t) => node.resume(socket.id, t));
-      } else if (now - session.slowSince > STUCK_MS) {
+      } else if (session.stuckMs(now) > STUCK_MS) {
         terminate(socket);
       }
     }
@@ -190,6 +208,7 @@ export class Sockets {
     this.#nsp.off('connection', this.#onConnection);
     for (const session of this.#sessions.values()) {
       // They stay in their rooms, which connection state recovery takes along to the next server.
+      this.#putBack(session);
       earlier.set(session.socket, session.communities);
       this.#end(session);
     }

@@ -1,7 +1,5 @@
-import type { Socket } from 'socket.io';
 import { PresenceError } from '../errors.js';
 import { TokenBucket, type PresenceLimits } from '../limits.js';
-import { waitingBytes } from './connection.js';
 
 /**
  * When what one socket asks for is done: not more often than it may ask, not while it does not read, and
@@ -10,8 +8,8 @@ import { waitingBytes } from './connection.js';
 
 /** Who asks. */
 interface Asker {
-  readonly socket: Socket;
   readonly gone: boolean;
+  keepsUp(): boolean;
 }
 
 /** How often it is looked whether a socket has drained. */
@@ -22,20 +20,16 @@ const ignore = (): void => {};
 export class Turns {
   readonly #asker: Asker;
   readonly #limits: PresenceLimits;
-  readonly #requests: TokenBucket;
+  /** Made with the first request: most sockets ask for nothing. */
+  #requests: TokenBucket | undefined;
   /** Settles when what was asked for last has had its turn. */
   #last: Promise<void> = Promise.resolve();
   /** What is asked for last of each community, until it is done. */
   readonly #inOrder = new Map<string, Promise<void>>();
 
-  constructor(asker: Asker, limits: PresenceLimits, now: number) {
+  constructor(asker: Asker, limits: PresenceLimits) {
     this.#asker = asker;
     this.#limits = limits;
-    this.#requests = new TokenBucket(
-      limits.requestsPerSecond,
-      limits.requestsPerSecond + limits.communitiesPerSocket,
-      now,
-    );
   }
 
   /**
@@ -48,7 +42,7 @@ export class Turns {
     const asker = this.#asker;
     const done = this.#last.then(async () => {
       await new Promise((resolve) => setImmediate(resolve));
-      while (!asker.gone && waitingBytes(asker.socket) > this.#limits.slowSocketBytes) {
+      while (!asker.gone && !asker.keepsUp()) {
         await new Promise((resolve) => setTimeout(resolve, DRAIN_MS));
       }
       if (asker.gone) throw new PresenceError('UNAVAILABLE', 'the socket has disconnected');
@@ -59,11 +53,15 @@ export class Turns {
   }
 
   #checkRate(): void {
-    const wait = this.#requests.take(performance.now());
+    const { requestsPerSecond, communitiesPerSocket } = this.#limits;
+    const now = performance.now();
+    const size = requestsPerSecond + communitiesPerSocket;
+    this.#requests ??= new TokenBucket(requestsPerSecond, size, now);
+    const wait = this.#requests.take(now);
     if (wait > 0) {
       throw new PresenceError(
         'RATE_LIMITED',
-        `more than requestsPerSecond (${this.#limits.requestsPerSecond}); try again in ${wait} ms`,
+        `more than requestsPerSecond (${requestsPerSecond}); try again in ${wait} ms`,
       );
     }
   }
