@@ -132,8 +132,7 @@ export class Interest {
     return shardOf(communityId, this.#host.shards);
   }
 
-  #need(communityId: string): Need {
-    const shard = this.#shard(this.#shardOf(communityId));
+  #need(communityId: string, shard = this.#shard(this.#shardOf(communityId))): Need {
     let need = shard.communities.get(communityId);
     if (need === undefined) {
       need = { local: false, readUntil: 0 };
@@ -205,10 +204,12 @@ export class Interest {
    * community is known, at the latest after `firstListWaitMs`.
    */
   join(socketId: string, communityId: string, isMember: boolean): boolean {
-    const need = this.#need(communityId);
     const shard = this.#shard(this.#shardOf(communityId));
+    const need = this.#need(communityId, shard);
     if (shard.primed || isMember) {
-      for (const join of this.#joins.of(socketId, communityId)) this.#joins.delete(join);
+      if (!this.#joins.isEmpty) {
+        for (const join of this.#joins.of(socketId, communityId)) this.#joins.delete(join);
+      }
       return true;
     }
     need.local = true;

@@ -705,7 +705,10 @@ export class PresenceNode {
   /** When `tick` must be called at the latest; now or earlier means as soon as I/O has been read. */
   nextTickAt(): number {
     if (!this.#started || this.#closed) return Infinity;
+    const flushAt = this.#hasWork() ? this.#flushDueAt() : Infinity;
+    if (flushAt <= this.#t.now) return flushAt;
     let at = Math.min(
+      flushAt,
       this.#membership.nextDue(),
       this.#beatAt,
       this.#devices.nextDue(),
@@ -719,7 +722,7 @@ export class PresenceNode {
     );
     // Cut off, nobody is asked (see #pull), so nothing is due either.
     if (!this.#membership.degraded) at = Math.min(at, this.#replicas.nextDue());
-    return this.#hasWork() ? Math.min(at, this.#flushDueAt()) : at;
+    return at;
   }
 
   #hasWork(): boolean {
@@ -751,7 +754,11 @@ export class PresenceNode {
     this.#view.expire(t.now);
     this.#interest.tick(t.now);
     this.#tickReady(t);
-    if (this.#hasWork() && t.now >= this.#flushDueAt()) this.#flush(t);
+    if (this.#hasWork() && t.now >= this.#flushDueAt()) {
+      this.#flush(t);
+      // Who waits for a list has it before the rest is done, too: the next tick follows at once.
+      if (this.#slicesHeld > 0 && this.#window.isContinuing) return;
+    }
     if (t.now >= this.#publisher.answerAt) this.#publisher.answer(t.now);
     if (t.now >= this.#beatAt) this.#beat();
     this.#pull(t.now);

@@ -22,6 +22,7 @@ interface EncodedList extends Encoded {
   readonly complete: boolean;
   readonly nodes: number;
   readonly list: ListFrame;
+  readonly tookMs: number;
 }
 
 /** A Socket.IO packet and its WebSocket frame. */
@@ -90,11 +91,16 @@ export class FanOut {
       if (own === null) same.push(socket);
       else this.#send([socket], 'globalPresenceSync', () => [this.listFor(communityId, own), info]);
     }
-    this.#host.onList(socketIds.length, info.complete);
-    if (same.length === 0) return;
     // The array of users is made only where somebody wants more than its encoding.
     const args = (): unknown[] => [this.#engine.onlineUsers(communityId), info];
+    const before = this.#encoded.get(communityId);
     this.#send(same, 'globalPresenceSync', args, () => this.#encodeList(communityId, info));
+    // Counted when they have it: it is waited for.
+    const encoded = this.#encoded.get(communityId);
+    if (encoded !== undefined && encoded !== before) {
+      this.#host.onListEncoded(encoded.tookMs, encoded.packet.length);
+    }
+    this.#host.onList(socketIds.length, info.complete);
   }
 
   /** Says that the community is no longer theirs. */
@@ -203,9 +209,9 @@ export class FanOut {
     // The packet's text is put together only where a transport needs it: it stays a rope till then.
     const framed = listFrame(head, parts, tail, known?.list);
     const { packet, frame } = framed;
-    const list = { version, complete, nodes, packet, frame, list: framed };
+    const tookMs = performance.now() - started;
+    const list = { version, complete, nodes, packet, frame, list: framed, tookMs };
     this.#encoded.set(communityId, list);
-    this.#host.onListEncoded(performance.now() - started, packet.length);
     return list;
   }
 

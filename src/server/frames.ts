@@ -54,13 +54,13 @@ export function listFrame(
 ): ListFrame {
   const start = MESSAGE + head;
   const bytes: (Buffer | undefined)[] = [];
-  const sizes: number[] = [];
   let size = Buffer.byteLength(start) + Buffer.byteLength(tail) + Math.max(0, parts.length - 1);
-  for (const [i, part] of parts.entries()) {
+  // It runs once for each who comes, and so hardly ever compiled: plain loops are what is quick then.
+  for (let i = 0; i < parts.length; i++) {
+    const part = parts[i] as string;
     const kept = known?.parts[i] === part ? known.bytes[i] : undefined;
     bytes.push(kept);
-    sizes.push(kept?.length ?? Buffer.byteLength(part));
-    size += sizes[i] as number;
+    size += kept?.length ?? Buffer.byteLength(part);
   }
   const base = size < BASE_FROM_BYTES ? null : baseOf(parts, bytes, tail, size, known);
   const frontSize = headerSize(size) + size - (base?.bytes.length ?? 0);
@@ -69,13 +69,14 @@ export function listFrame(
   at += front.write(start, at);
   let packet = head;
   let isFirst = true;
-  for (const [i, part] of parts.entries()) {
+  for (let i = 0; i < parts.length; i++) {
     if (base?.members.has(i) === true) continue;
     if (!isFirst) {
       front[at++] = COMMA;
       packet += ',';
     }
     isFirst = false;
+    const part = parts[i] as string;
     packet += part;
     const from = at;
     at += bytes[i]?.copy(front, at) ?? front.write(part, at);
@@ -105,9 +106,7 @@ function baseOf(
 ): Base | null {
   const last = known?.base ?? null;
   const isLarge = last !== null && last.bytes.length >= BASE_SHARE * size;
-  if (isLarge && last.tail === tail && [...last.members].every((i) => bytes[i] !== undefined)) {
-    return last;
-  }
+  if (isLarge && last.tail === tail && isUnchanged(last, bytes)) return last;
   // What has changed since the base was made is likely to change again.
   const members = new Set<number>();
   let total = Buffer.byteLength(tail);
@@ -132,6 +131,11 @@ function baseOf(
   }
   all.write(tail, at);
   return { bytes: all, text: text + tail, tail, members };
+}
+
+function isUnchanged({ members }: Base, bytes: readonly (Buffer | undefined)[]): boolean {
+  for (const i of members) if (bytes[i] === undefined) return false;
+  return true;
 }
 
 const COMMA = 0x2c;

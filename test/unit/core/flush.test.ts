@@ -58,16 +58,16 @@ describe('what is changed and changed back within a flush', () => {
 });
 
 describe('a newcomer', () => {
-  /** What a tick does, in order: lists of this community, and deltas for the others. */
-  const tick = (cluster: CoreCluster): ('list' | 'delta')[] => {
+  /** What a tick does, in order: lists of this community, and messages of one kind for the others. */
+  const tick = (cluster: CoreCluster, kind = 'delta'): string[] => {
     const node = cluster.node('a');
     node.tick(cluster.t);
-    const done: ('list' | 'delta')[] = [];
+    const done: string[] = [];
     for (const effect of node.take()) {
       if (effect.kind === 'list') done.push('list');
       if (effect.kind !== 'send') continue;
       const envelope = decodeMessage(effect.data, 'rollcall', Infinity);
-      if (typeof envelope !== 'string' && envelope.message.kind === 'delta') done.push('delta');
+      if (typeof envelope !== 'string' && envelope.message.kind === kind) done.push(kind);
     }
     return done;
   };
@@ -94,7 +94,7 @@ describe('a newcomer', () => {
   ])('is handed %s in a turn before that of the message to the others', (_what, readers, users) => {
     const cluster = populated(readers, users);
     connect(cluster, 'newcomer');
-    const turns: ('list' | 'delta')[][] = [];
+    const turns: string[][] = [];
     for (let i = 0; i < 20 && turns.at(-1)?.includes('delta') !== true; i++) {
       turns.push(tick(cluster));
     }
@@ -104,11 +104,22 @@ describe('a newcomer', () => {
   it('does not let that message wait for one long list after the other', () => {
     const cluster = populated(1, 10_000);
     for (let i = 0; i < 20; i++) connect(cluster, `newcomer-${i}`);
-    const turns: ('list' | 'delta')[] = [];
+    const turns: string[] = [];
     for (let i = 0; i < 20; i++) turns.push(...tick(cluster));
     expect(turns.filter((one) => one === 'list').length).toBeGreaterThan(6);
     expect(turns.indexOf('delta')).toBeGreaterThan(0);
     expect(turns.indexOf('delta')).toBeLessThan(4);
+  });
+
+  it('is handed a list before a heartbeat that is due, which does not wait for one after the other either', () => {
+    const cluster = populated(1, 10_000);
+    cluster.now += 1500;
+    for (let i = 0; i < 20; i++) connect(cluster, `newcomer-${i}`);
+    const turns = Array.from({ length: 20 }, () => tick(cluster, 'beat'));
+    expect(turns[0]).toEqual(['list']);
+    expect(turns.flat().filter((one) => one === 'list').length).toBeGreaterThan(6);
+    expect(turns.flat().indexOf('beat')).toBeGreaterThan(0);
+    expect(turns.flat().indexOf('beat')).toBeLessThan(4);
   });
 
   it('gets a list while changes never stop, though those who have one are given another all the time', () => {
