@@ -1,10 +1,10 @@
-import { unreachable } from './assert.js';
 import { CommunityReads } from './community-reads.js';
 import type { Community } from './community.js';
 import { Devices, type DropReason } from './devices.js';
 import { shardOf } from './digest.js';
 import { Discovery } from './discovery.js';
 import type { EvictionTarget } from './explanation.js';
+import { Inbox } from './inbox.js';
 import { Interest } from './interest.js';
 import { DEFAULT_LOG_LIMITS, type ShardLog } from './log.js';
 import { Membership, type Peer } from './membership.js';
@@ -39,7 +39,6 @@ import {
   startOfMessages,
   nameIn,
   type Answered,
-  type DeltaItem,
   type Message,
   type ShardState,
   type Want,
@@ -84,6 +83,7 @@ export class PresenceNode {
     shown: (userId) => this.#view.telling.online.get(userId),
   });
   readonly #reads: CommunityReads;
+  readonly #inbox: Inbox;
   #requests = 0;
   #lamport = 1;
   #t: Instant = { now: 0, wall: 0 };
@@ -268,6 +268,23 @@ export class PresenceNode {
       leave: (socketId, communityId, t) => this.leave(socketId, communityId, t),
       disconnect: (socketId, reason, t) => this.disconnect(socketId, reason, t),
       onMalformed: () => this.stats.malformed++,
+    });
+    this.#inbox = new Inbox({
+      nodeId: o.nodeId,
+      shards: o.shards,
+      stats: this.stats,
+      devices: this.#devices,
+      discovery: this.#discovery,
+      interest: this.#interest,
+      membership: this.#membership,
+      operations: this.#operations,
+      publisher: this.#publisher,
+      queries: this.#queries,
+      replicas: this.#replicas,
+      rollCalls: this.#rollCalls,
+      instant: () => this.#t,
+      send: (message) => this.#send(message),
+      onQueryAnswered: () => this.#tickQueries(this.#t.now),
     });
   }
 
@@ -500,120 +517,7 @@ export class PresenceNode {
     this.stats.bytesReceived += (data as string).length;
     this.#lamport = laterClock(this.#lamport, lamport);
     this.#membership.revive(peer, t);
-    this.#take(peer, message);
-  }
-
-  #take(peer: Peer, message: Message): void {
-    const t = this.#t;
-    switch (message.kind) {
-      case 'hello':
-        this.#membership.describe(peer, message);
-        peer.lastBeat = t.now;
-        this.#onStates(peer, message.states);
-        this.#publisher.owe(peer.nodeId, message.request, t.now);
-        this.#publisher.oweAll(peer.nodeId);
-        break;
-      case 'beat':
-        this.#membership.describe(peer, message);
-        // An answer says only what was asked.
-        if (message.full || message.answers.length === 0) peer.lastBeat = t.now;
-        this.#onStates(peer, message.states);
-        for (const { nodeId, request } of message.answers) {
-          if (nodeId === this.nodeId) this.#onAnswer(peer, request, message);
-        }
-        break;
-      case 'delta':
-        this.#onDeltas(peer, message.items, t);
-        break;
-      case 'pull':
-        if (message.to !== undefined && message.to !== this.nodeId) return;
-        this.#publisher.owe(peer.nodeId, message.request, t.now);
-        for (const { shard, have } of message.wants) {
-          if (shard < this.#o.shards) this.#publisher.oweSince(peer.nodeId, shard, have);
-        }
-        // Asked because it was silent, it says everything: others may have missed some of it.
-        if (message.wants.length === 0) this.#publisher.oweAll(peer.nodeId);
-        break;
-      case 'snapshot': {
-        const { state, id, part, last, body } = message;
-        this.#replicas.give(peer, state.shard, (replica) =>
-          replica.onSnapshot(state, id, part, last, body, t),
-        );
-        break;
-      }
-      case 'leave':
-        this.#onDeltas(peer, message.items, t);
-        this.#membership.left(peer, t);
-        break;
-      case 'ask':
-        this.#send({
-          kind: 'answer',
-          to: peer.nodeId,
-          request: message.request,
-          body: this.#queries.bodyOf(this.#devices.connections.entriesOf(message.userId)),
-        });
-        break;
-      case 'answer':
-        if (message.to !== this.nodeId) return;
-        if (!this.#queries.answer(message.request, peer.owner, message.body)) {
-          this.stats.malformed++;
-        }
-        this.#tickQueries(t.now);
-        break;
-      case 'call':
-        this.#onCall(peer, message.request, message.communityId, message.userIds);
-        break;
-      case 'present':
-        // Only nodes that hold nobody else's entries call the roll.
-        break;
-      case 'inspect':
-      case 'inspected':
-      case 'evict':
-      case 'evicted':
-      case 'survey':
-      case 'surveyed':
-        this.#operations.onMessage(peer, message, t);
-        break;
-      default:
-        unreachable(message);
-    }
-  }
-
-  #onCall(
-    peer: Peer,
-    request: number,
-    communityId: string,
-    userIds: readonly string[] | undefined,
-  ): void {
-    this.#publisher.announce(this.#publisher.seal(this.#t.now));
-    const log = this.#publisher.log(shardOf(communityId, this.#o.shards));
-    const entries = log
-      .entries()
-      .filter((e) => e.communityId === communityId && (userIds?.includes(e.userId) ?? true));
-    this.#rollCalls.add(peer.nodeId, request, log.state(), entries);
-  }
-
-  #onDeltas(peer: Peer, items: readonly DeltaItem[], t: Instant): void {
-    for (const { shard, seq, body } of items) {
-      this.#replicas.give(peer, shard, (replica) => replica.onDelta(seq, body, t));
-    }
-  }
-
-  #onStates(peer: Peer, states: readonly ShardState[]): void {
-    for (const state of states) {
-      this.#replicas.give(peer, state.shard, (replica) => replica.onState(state, this.#t));
-    }
-  }
-
-  #onAnswer(peer: Peer, request: number, beat: Extract<Message, { kind: 'beat' }>): void {
-    if (beat.full) this.#discovery.answered(peer, request, this.#t.now);
-    for (const shard of this.#interest.answered(peer.nodeId, request, beat)) {
-      const replica = this.#replicas.of(peer, shard);
-      // A hello asks for nothing but a word; a pull is answered by what is missing, too.
-      if (this.#discovery.isHello(request)) replica?.hurry();
-      else replica?.asked(this.#t.now);
-      this.#interest.settle(peer.nodeId, shard, replica?.have ?? 0, replica?.isBehind === true);
-    }
+    this.#inbox.take(peer, message);
   }
 
   #ask(to: string | undefined, wants: readonly Want[]): void {
