@@ -151,9 +151,20 @@ describe('the HTTP API', () => {
   });
 
   it('shows every metric that an operator needs, in Prometheus’ format', async () => {
-    const response = await fetch(node.url + '/metrics');
-    expect(response.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
-    const text = await response.text();
+    let text = '';
+    const read = async (): Promise<void> => {
+      const response = await fetch(node.url + '/metrics');
+      expect(response.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
+      text = await response.text();
+    };
+    // Who has just left is gone for users with the next flush.
+    await waitFor(
+      async () => {
+        await read();
+        return /^rollcall_users 1$/m.test(text);
+      },
+      () => `only ada to be online; the metrics say ${/^rollcall_users .*$/m.exec(text)?.[0]}`,
+    );
     const line =
       /^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? (-?[\d.e+-]+|NaN|\+Inf))$/;
     for (const each of text.trim().split('\n')) if (each !== '') expect(each).toMatch(line);
@@ -180,7 +191,6 @@ describe('the HTTP API', () => {
     }
     expect(text).toMatch(/^rollcall_nodes\{state="suspect"\} 0$/m);
     expect(text).toMatch(/^rollcall_entries 2$/m);
-    expect(text).toMatch(/^rollcall_users 1$/m);
     // Nobody is named in a label.
     expect(text).not.toContain('ada');
   });
@@ -234,6 +244,13 @@ describe('createHttpApi in an application', () => {
         }),
       );
     }
+  });
+
+  it('says what keeps the dashboard from its pages', async () => {
+    const presence = (await start()).present();
+    // The source has none beside it, as a bundle has none.
+    const open = (): unknown => presence.dashboard({ access: 'open' });
+    expect(open).toThrow(/out of the bundle.*npm run build/);
   });
 });
 

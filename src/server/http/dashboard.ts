@@ -132,6 +132,10 @@ function readFiles(): ReturnType<typeof readPage> {
   try {
     return readPage();
   } catch {
-    throw new PresenceError('UNAVAILABLE', 'the dashboard has not been built; run "npm run build"');
+    throw new PresenceError(
+      'UNAVAILABLE',
+      'the pages of the dashboard are not beside its code: where the server is bundled, keep rollcall out of ' +
+        'the bundle (an external package); in a clone of rollcall, run "npm run build"',
+    );
   }
 }
