@@ -152,19 +152,13 @@ describe('the HTTP API', () => {
 
   it('shows every metric that an operator needs, in Prometheus’ format', async () => {
     let text = '';
-    const read = async (): Promise<void> => {
+    // Who has just left is gone for users with the next flush.
+    await waitFor(async () => {
       const response = await fetch(node.url + '/metrics');
       expect(response.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
       text = await response.text();
-    };
-    // Who has just left is gone for users with the next flush.
-    await waitFor(
-      async () => {
-        await read();
-        return /^rollcall_users 1$/m.test(text);
-      },
-      () => `only ada to be online; the metrics say ${/^rollcall_users .*$/m.exec(text)?.[0]}`,
-    );
+      return /^rollcall_users 1$/m.test(text);
+    }, 'only ada to be online');
     const line =
       /^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? (-?[\d.e+-]+|NaN|\+Inf))$/;
     for (const each of text.trim().split('\n')) if (each !== '') expect(each).toMatch(line);
@@ -191,6 +185,7 @@ describe('the HTTP API', () => {
     }
     expect(text).toMatch(/^rollcall_nodes\{state="suspect"\} 0$/m);
     expect(text).toMatch(/^rollcall_entries 2$/m);
+    expect(text).toMatch(/^rollcall_users 1$/m);
     // Nobody is named in a label.
     expect(text).not.toContain('ada');
   });
