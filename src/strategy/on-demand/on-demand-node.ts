@@ -462,7 +462,8 @@ export class OnDemandNode extends ToldNode {
   #callAgainAt(roll: Roll): number {
     let at = roll.callAt;
     for (const { behindSince, owner } of roll.copies.values()) {
-      if (behindSince === null || owner.hidden) continue;
+      // Of a node that is taken for dead nothing is to be had.
+      if (behindSince === null || owner.hidden || owner.down) continue;
       at = Math.min(at, behindSince + GAP_GRACE_MS);
     }
     // Not at once again where the last call did not mend it.

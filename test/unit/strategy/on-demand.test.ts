@@ -33,6 +33,26 @@ function afterTabWasLost(seed: number): { engines: Engines; b: SimNode; watcher:
 }
 
 describe('on-demand', () => {
+  it('calls the roll no more for what is missing of a node that has died', () => {
+    const engines = new Engines(1);
+    const [a, b] = [engines.start(onDemand()), engines.start(onDemand())];
+    engines.run(2000);
+    engines.join(a, 'w', 'd', 'c');
+    const bob = engines.join(b, 'bob', 'd', 'c');
+    engines.run(500);
+    for (const boardId of ['lost', 'heard']) {
+      // What is asked of it does not arrive either.
+      engines.filter = (from) => from === b && boardId === 'heard';
+      engines.input(b, (t) => b.engine.update(bob.socketId, { boardId }, t));
+      engines.run(100);
+    }
+    engines.crash(b);
+    const { pulls } = a.engine.stats;
+    // It throws where an engine is busy without end.
+    engines.run(5000);
+    expect(a.engine.stats.pulls - pulls).toBeLessThan(5);
+  });
+
   it('a late answer brings nobody back who left while it was on its way', () => {
     const engines = new Engines(1);
     const [a, b, c] = [1, 2, 3].map(() => engines.start(onDemand())) as [SimNode, SimNode, SimNode];
