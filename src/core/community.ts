@@ -1,5 +1,6 @@
+import { ChurnMap, ChurnSet } from './churn.js';
 import { Pages, type Listed } from './pages.js';
-import type { UserRecord } from './roster.js';
+import type { Held, UserRecord } from './roster.js';
 import type { OfflineReason, UserPresence } from './types.js';
 
 /**
@@ -14,27 +15,41 @@ import type { OfflineReason, UserPresence } from './types.js';
 export type Mark = 'clean' | 'dirty' | 'heldBack';
 
 /** A user of a community, and how what is held stands to what was told. */
-export interface Tracked extends UserRecord, Listed {
-  told: UserPresence | null;
+export class Tracked implements UserRecord, Listed {
+  readonly userId: string;
+  readonly communityId: string;
   readonly community: Community;
-  mark: Mark;
+  held = NOTHING_HELD;
+  told: UserPresence | null = null;
+  toldOwn: UserPresence | null = null;
+  page: Listed['page'] = null;
+  mark: Mark = 'clean';
   /** Why the last thing held was dropped, in case it was the last. */
-  reason: OfflineReason;
-  seenAt: number;
+  reason: OfflineReason = 'left';
+  seenAt = 0;
+
+  constructor(userId: string, community: Community) {
+    this.userId = userId;
+    this.communityId = community.id;
+    this.community = community;
+  }
 }
+
+/** Of a user of whom nothing has come yet; what comes takes its place. */
+const NOTHING_HELD: Held[] = [];
 
 export class Community {
   readonly id: string;
   readonly shard: number;
-  readonly users = new Map<string, Tracked>();
+  readonly users = new ChurnMap<string, Tracked>();
   /** Sockets that have been sent the list and get the events. */
-  readonly sockets = new Set<string>();
+  readonly sockets = new ChurnSet<string>();
   /** Sockets that get the list with the next flush. */
-  readonly waiting = new Set<string>();
+  readonly waiting = new ChurnSet<string>();
   /** Sockets that must start over before anything else is told. */
-  readonly relisting = new Set<string>();
+  readonly relisting = new ChurnSet<string>();
   /** Sockets whose last list was not complete. */
-  readonly servedIncomplete = new Set<string>();
+  readonly servedIncomplete = new ChurnSet<string>();
   /** Users to compare with what was told. */
   dirty: Tracked[] = [];
   /** Users whose remote changes are kept back while the shard is quiet. */
@@ -63,18 +78,7 @@ export class Community {
   track(userId: string): Tracked {
     let user = this.users.get(userId);
     if (user === undefined) {
-      user = {
-        userId,
-        communityId: this.id,
-        community: this,
-        held: [],
-        told: null,
-        toldOwn: null,
-        page: null,
-        mark: 'clean',
-        reason: 'left',
-        seenAt: 0,
-      };
+      user = new Tracked(userId, this);
       this.users.set(userId, user);
     }
     return user;

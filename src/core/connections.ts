@@ -1,6 +1,7 @@
+import { ChurnMap } from './churn.js';
 import type { DeviceFacts } from './explanation.js';
 import { isVeiled, type Held } from './roster.js';
-import { SmallMap, SmallSet, type ReadonlySmallSet } from './small.js';
+import { SmallMap, SmallSet, type SomeSet } from './small.js';
 import type {
   Data,
   DevicePatch,
@@ -90,11 +91,11 @@ export interface ConnectionsHost {
 
 export class Connections {
   readonly #host: ConnectionsHost;
-  readonly #sockets = new Map<string, LocalSocket>();
+  readonly #sockets = new ChurnMap<string, LocalSocket>();
   /** userId → deviceId → device. */
-  readonly #users = new Map<string, SmallMap<string, Device>>();
+  readonly #users = new ChurnMap<string, SmallMap<string, Device>>();
   /** How many memberships there are of each community. */
-  readonly #uses = new Map<string, { count: number }>();
+  readonly #uses = new ChurnMap<string, { count: number }>();
 
   constructor(host: ConnectionsHost) {
     this.#host = host;
@@ -135,7 +136,7 @@ export class Connections {
     socket.device.sockets.delete(socket.id);
   }
 
-  communitiesOf(socketId: string): ReadonlySmallSet<string> | undefined {
+  communitiesOf(socketId: string): SomeSet<string> | undefined {
     return this.#sockets.get(socketId)?.communities;
   }
 

@@ -1,3 +1,4 @@
+import { ChurnMap } from './churn.js';
 import { Digest } from './digest.js';
 import { encodeEntry, encodeOp, hashKey, patchBetween, type Op } from './entry.js';
 import type { Entry, RemoveReason } from './types.js';
@@ -46,16 +47,25 @@ type Change = Entry | Removal;
 /** Stands where a delta was that is not kept any more. */
 const FORGOTTEN: Delta = { seq: 0, body: '', ops: 0, sealedAt: 0 };
 
-interface Recorded {
-  entry: Entry;
-  readonly keyHash: number;
+/** What is recorded under one key. */
+class Recorded {
+  /** What has been sealed, or null. */
+  sealed: Entry | null = null;
+  /** What it is to become, or null where nothing has changed. */
+  change: Change | null = null;
+  /** It is in the queue of what is to be sealed. */
+  isQueued = false;
+  keyHash = 0;
 }
 
 export class ShardLog {
   readonly shard: number;
   readonly #limits: LogLimits;
-  readonly #sealed = new Map<string, Recorded>();
-  readonly #pending = new Map<string, Change>();
+  readonly #recorded = new ChurnMap<string, Recorded>();
+  /** What is to be sealed, in order, and what has been taken back since. */
+  #queue: Recorded[] = [];
+  #pending = 0;
+  #size = 0;
   readonly #digest = new Digest();
   /** The past, from `#oldest` on; what is before that is forgotten. */
   #ring: Delta[] = [];
@@ -72,13 +82,14 @@ export class ShardLog {
     return this.#seq;
   }
 
+  /** Entries that are sealed. */
   get size(): number {
-    return this.#sealed.size;
+    return this.#size;
   }
 
   /** Changes that are not sealed yet. */
   get pending(): number {
-    return this.#pending.size;
+    return this.#pending;
   }
 
   get ringSize(): number {
@@ -91,34 +102,59 @@ export class ShardLog {
   }
 
   put(entry: Entry): void {
-    this.#pending.set(entry.key, entry);
+    let recorded = this.#recorded.get(entry.key);
+    if (recorded === undefined) this.#recorded.set(entry.key, (recorded = new Recorded()));
+    this.#change(recorded, entry);
   }
 
   /** What has not been sealed yet leaves nothing to say, unless it `isNews` that it was here. */
   remove(entry: Entry, reason: RemoveReason, at: number, isNews = false): void {
-    const { key } = entry;
-    if (this.#sealed.has(key)) this.#pending.set(key, { reason, at, unheard: undefined });
-    else if (isNews) this.#pending.set(key, { reason, at, unheard: entry });
-    else this.#pending.delete(key);
+    let recorded = this.#recorded.get(entry.key);
+    if (recorded !== undefined && recorded.sealed !== null) {
+      this.#change(recorded, { reason, at, unheard: undefined });
+    } else if (isNews) {
+      if (recorded === undefined) this.#recorded.set(entry.key, (recorded = new Recorded()));
+      this.#change(recorded, { reason, at, unheard: entry });
+    } else if (recorded !== undefined) {
+      this.#recorded.delete(entry.key);
+      recorded.change = null;
+      // What follows must not wait behind what will never be sealed.
+      if (--this.#pending === 0) this.#queue = [];
+    }
+  }
+
+  #change(recorded: Recorded, change: Change): void {
+    if (recorded.change === null) this.#pending++;
+    recorded.change = change;
+    if (recorded.isQueued) return;
+    recorded.isQueued = true;
+    this.#queue.push(recorded);
   }
 
   /** Seals what has gathered, at most one delta's worth; undefined when nothing is left. */
   seal(now: number): Delta | undefined {
-    if (this.#pending.size === 0) return undefined;
+    if (this.#pending === 0) return undefined;
+    const queue = this.#queue;
     const ops: unknown[] = [];
-    for (const [key, change] of this.#pending) {
-      this.#pending.delete(key);
+    let done = 0;
+    while (done < queue.length && ops.length < this.#limits.opsPerDelta) {
+      const recorded = queue[done++] as Recorded;
+      const { change } = recorded;
+      recorded.isQueued = false;
+      if (change === null) continue;
+      recorded.change = null;
+      this.#pending--;
       if ('reason' in change && change.unheard !== undefined) {
         // It comes and goes with one delta, so that what is sealed stays as it is.
         const { unheard } = change;
+        this.#recorded.delete(unheard.key);
         ops.push(encodeOp({ op: 'put', entry: unheard }), encodeOp(removalOf(unheard, change)));
       } else {
-        const op = this.#apply(key, change);
-        if (op === undefined) continue;
-        ops.push(encodeOp(op));
+        const op = this.#apply(recorded, change);
+        if (op !== undefined) ops.push(encodeOp(op));
       }
-      if (ops.length >= this.#limits.opsPerDelta) break;
     }
+    this.#queue = done === queue.length ? [] : queue.slice(done);
     if (ops.length === 0) return undefined;
     const body = JSON.stringify(ops);
     const delta: Delta = { seq: ++this.#seq, body, ops: ops.length, sealedAt: now };
@@ -128,27 +164,29 @@ export class ShardLog {
     return delta;
   }
 
-  #apply(key: string, change: Change): Op | undefined {
-    const base = this.#sealed.get(key);
+  #apply(recorded: Recorded, change: Change): Op | undefined {
+    const base = recorded.sealed;
     if ('reason' in change) {
-      if (base === undefined) return undefined;
-      this.#sealed.delete(key);
-      this.#digest.fold(base.keyHash, base.entry.rev, -1);
-      return removalOf(base.entry, change);
+      if (base === null) return undefined;
+      recorded.sealed = null;
+      this.#size--;
+      this.#recorded.delete(base.key);
+      this.#digest.fold(recorded.keyHash, base.rev, -1);
+      return removalOf(base, change);
     }
     const next = change;
-    if (base === undefined) {
-      const keyHash = hashKey(key);
-      this.#sealed.set(key, { entry: next, keyHash });
-      this.#digest.fold(keyHash, next.rev, 1);
+    if (base !== null && base.rev === next.rev) return undefined;
+    recorded.sealed = next;
+    if (base === null) {
+      this.#size++;
+      recorded.keyHash = hashKey(next.key);
+      this.#digest.fold(recorded.keyHash, next.rev, 1);
       return { op: 'put', entry: next };
     }
-    if (base.entry.rev === next.rev) return undefined;
-    const patch = patchBetween(base.entry, next);
-    const baseRev = base.entry.rev;
-    this.#digest.fold(base.keyHash, base.entry.rev, -1);
-    this.#digest.fold(base.keyHash, next.rev, 1);
-    base.entry = next;
+    const patch = patchBetween(base, next);
+    const baseRev = base.rev;
+    this.#digest.fold(recorded.keyHash, baseRev, -1);
+    this.#digest.fold(recorded.keyHash, next.rev, 1);
     if (patch === undefined) return { op: 'put', entry: next };
     const { communityId, userId, deviceId, rev } = next;
     return { op: 'patch', communityId, userId, deviceId, rev, baseRev, patch };
@@ -182,7 +220,7 @@ export class ShardLog {
   /** References to all sealed entries. They are immutable, so they may be encoded later. */
   entries(): Entry[] {
     const entries: Entry[] = [];
-    for (const recorded of this.#sealed.values()) entries.push(recorded.entry);
+    for (const { sealed } of this.#recorded.values()) if (sealed !== null) entries.push(sealed);
     return entries;
   }
 }

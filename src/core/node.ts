@@ -18,7 +18,7 @@ import { reportOf, type NodeReport } from './report.js';
 import { RollCallAnswers } from './roll-call.js';
 import { Owner, type Held } from './roster.js';
 import { asks, routeOf, type Route } from './route.js';
-import type { ReadonlySmallSet } from './small.js';
+import type { SomeSet } from './small.js';
 import { newStats, type NodeGauges, type NodeStats } from './stats.js';
 import type {
   DevicePatch,
@@ -769,7 +769,7 @@ export class PresenceNode {
     return this.#devices.connections.socketsOf(userId, communityId);
   }
 
-  communitiesOf(socketId: string): ReadonlySmallSet<string> | undefined {
+  communitiesOf(socketId: string): SomeSet<string> | undefined {
     return this.#devices.connections.communitiesOf(socketId);
   }
 

@@ -1,3 +1,4 @@
+import { ChurnSet } from './churn.js';
 import type { UserPresence } from './types.js';
 
 /**
@@ -13,18 +14,18 @@ export interface Listed {
 }
 
 interface Page {
-  readonly users: Set<Listed>;
+  readonly users: ChurnSet<Listed>;
   json: string | null;
 }
 
 const PAGE_USERS = 100;
 
 export class Pages {
-  readonly #pages = new Set<Page>();
+  readonly #pages = new ChurnSet<Page>();
   /** Pages to be encoded before the list can be read. */
-  readonly #stale = new Set<Page>();
+  readonly #stale = new ChurnSet<Page>();
   /** Pages that are less than half full; newcomers fill them up. */
-  readonly #sparse = new Set<Page>();
+  readonly #sparse = new ChurnSet<Page>();
   #filling: Page | null = null;
   #length = 0;
 
@@ -34,7 +35,7 @@ export class Pages {
       page = null;
       for (page of this.#sparse) break;
       if (page === null) {
-        page = { users: new Set(), json: null };
+        page = { users: new ChurnSet(), json: null };
         this.#pages.add(page);
       }
       this.#sparse.delete(page);

@@ -1,3 +1,4 @@
+import { ChurnSet } from './churn.js';
 import { encodePiece, ShardLog, type LogLimits } from './log.js';
 import { keyOf, type Route } from './route.js';
 import type { NodeStats } from './stats.js';
@@ -65,7 +66,7 @@ const DELTA_MESSAGE_BYTES = 64 * 1024;
 export class Publisher {
   readonly logs = new Map<number, ShardLog>();
   readonly #host: PublisherHost;
-  readonly #unsealed = new Set<ShardLog>();
+  readonly #unsealed = new ChurnSet<ShardLog>();
   /** Changes that were there when the flush began and have not been sealed yet. */
   #due = 0;
   /** Shards that changed since the last heartbeat. */

@@ -1,4 +1,5 @@
 import { assert } from './assert.js';
+import { ChurnMap } from './churn.js';
 import { Digest } from './digest.js';
 import { applyPatch, decodeEntries, decodeOps, entryKey, hashKey, type Op } from './entry.js';
 import { Owner, type Held } from './roster.js';
@@ -84,7 +85,7 @@ interface Staging {
   readonly id: number;
   readonly owner: Owner;
   readonly parts: Set<number>;
-  readonly entries: Map<string, Entry | Held>;
+  readonly entries: ChurnMap<string, Entry | Held>;
   readonly digest: Digest;
   /** Every entry of it was new here and is staged in the view. */
   isNew: boolean;
@@ -98,7 +99,7 @@ export class Replica {
   readonly owner: Owner;
   readonly shard: number;
   readonly #host: ReplicaHost;
-  #held = new Map<string, Held>();
+  #held = new ChurnMap<string, Held>();
   #digest = new Digest();
   readonly #buffer = new Map<number, string>();
   #have = 0;
@@ -209,7 +210,7 @@ export class Replica {
       const owner = new Owner(this.owner.nodeId);
       owner.hidden = true;
       const digest = new Digest();
-      const [parts, entries] = [new Set<number>(), new Map<string, Entry | Held>()];
+      const [parts, entries] = [new Set<number>(), new ChurnMap<string, Entry | Held>()];
       staging = { state, id, owner, parts, entries, digest, isNew: true, last: -1 };
       this.#staging = staging;
     }
@@ -274,13 +275,13 @@ export class Replica {
   #revealed(staging: Staging): void {
     const t = this.#host.instant();
     this.#revealing = null;
-    this.#become(staging, staging.entries as Map<string, Held>);
+    this.#become(staging, staging.entries as ChurnMap<string, Held>);
     this.#drain(t);
     this.#note(t.now);
     this.#host.onRevealed(this);
   }
 
-  #become({ digest, state }: Staging, held: Map<string, Held>): void {
+  #become({ digest, state }: Staging, held: ChurnMap<string, Held>): void {
     const { stats } = this.#host;
     this.#held = held;
     this.#digest = digest;
@@ -299,7 +300,7 @@ export class Replica {
     const { state } = staging;
     assert(state.seq >= this.#have, 'a snapshot never takes a replica back');
     const old = this.#held;
-    const next = new Map<string, Held>();
+    const next = new ChurnMap<string, Held>();
     for (const [key, staged] of staging.entries) {
       const entry = 'owner' in staged ? staged.entry : staged;
       let held = old.get(key);

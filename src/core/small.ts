@@ -48,12 +48,12 @@ export class SmallMap<K, V> {
 }
 
 /** What may be asked of a set of which nothing else is said. */
-export interface ReadonlySmallSet<T> extends Iterable<T> {
+export interface SomeSet<T> extends Iterable<T> {
   readonly size: number;
   has(item: T): boolean;
 }
 
-export class SmallSet<T> implements ReadonlySmallSet<T> {
+export class SmallSet<T> implements SomeSet<T> {
   #first: T | undefined;
   #rest: Set<T> | undefined;
 
@@ -93,4 +93,13 @@ export class SmallSet<T> implements ReadonlySmallSet<T> {
 export function removeAt(items: unknown[], index: number): void {
   items.copyWithin(index, index + 1);
   items.pop();
+}
+
+const ONE: readonly unknown[] = [undefined];
+
+/** An array of one item, with room for no more. */
+export function arrayOf<T>(item: T): T[] {
+  const items = ONE.slice() as T[];
+  items[0] = item;
+  return items;
 }

@@ -1,3 +1,4 @@
+import { ChurnMap, ChurnSet } from './churn.js';
 import type { Community, Tracked } from './community.js';
 import { foldOwn, foldPublic, isVeiled, saysTheSame, veilOf, type Held } from './roster.js';
 import { removeAt } from './small.js';
@@ -45,7 +46,7 @@ export interface BulkChange {
 export class Telling {
   readonly #host: TellingHost;
   readonly #out: Effect[];
-  readonly #work = new Set<Community>();
+  readonly #work = new ChurnSet<Community>();
   readonly #bulk = new Set<BulkChange>();
   #isPaused = false;
   /** Its lists did not fit into the last slice: the next begins with them. */
@@ -54,9 +55,9 @@ export class Telling {
   /** Users that were to be compared when the flush began and have not been yet. */
   #due = 0;
   /** Communities of which lists are waited for, and perhaps some of which they are not any more. */
-  readonly #awaited = new Set<Community>();
+  readonly #awaited = new ChurnSet<Community>();
   #versions = 0;
-  readonly #online = new Map<string, Tracked[]>();
+  readonly #online = new ChurnMap<string, Tracked[]>();
 
   constructor(host: TellingHost, out: Effect[]) {
     this.#host = host;
@@ -64,7 +65,7 @@ export class Telling {
   }
 
   /** Users that are online to others, with their records per community. */
-  get online(): ReadonlyMap<string, readonly Tracked[]> {
+  get online(): ChurnMap<string, readonly Tracked[]> {
     return this.#online;
   }
 

@@ -14,6 +14,7 @@ import type {
   Route,
   UserPresence,
 } from '../core/index.js';
+import type { SomeSet } from '../core/small.js';
 import type { Transport } from '../transport/index.js';
 import type { StoreCommand } from './indexed/commands.js';
 
@@ -115,7 +116,7 @@ export interface ToldCommunity {
   /** Nothing waits to be told. */
   readonly isIdle: boolean;
   /** Sockets that have its list and get its events. */
-  readonly sockets: ReadonlySet<string>;
+  readonly sockets: SomeSet<string>;
 }
 
 /** What an engine asks of its host beyond what the core does. */

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { entryKey } from '../../../src/core/entry.js';
+import { Digest } from '../../../src/core/digest.js';
+import { applyPatch, decodeOps, entryKey, hashKey } from '../../../src/core/entry.js';
 import { ShardLog, type LogLimits } from '../../../src/core/log.js';
 import type { Entry } from '../../../src/core/index.js';
+import { randomFrom } from '../strategy/engines.js';
 
 const WIDE: LogLimits = { deltas: 1000, bytes: 1e9, ageMs: 1e9, opsPerDelta: 100 };
 
@@ -67,5 +69,52 @@ describe('a log', () => {
     expect(log.ringSize).toBe(0);
     expect(log.since(249)).toBeUndefined();
     expect(log.since(250)).toEqual([]);
+  });
+
+  it('says just what is there, whatever came and went before it was sealed', () => {
+    const random = randomFrom(3);
+    const log = new ShardLog(0, { ...WIDE, opsPerDelta: 5 });
+    const there = new Map<string, Entry>();
+    const heard = new Map<string, Entry>();
+    for (let rev = 1; rev <= 20_000; rev++) {
+      const fresh = entryOf(`user-${Math.floor(random() * 20)}`, rev);
+      const was = there.get(fresh.key);
+      if (was === undefined) {
+        there.set(fresh.key, fresh);
+        log.put(fresh);
+      } else if (random() < 0.5) {
+        const changed = applyPatch(was, rev, { status: 'busy', lastActiveAt: rev });
+        there.set(fresh.key, changed);
+        log.put(changed);
+      } else {
+        there.delete(fresh.key);
+        log.remove(was, 'left', rev, random() < 0.1);
+      }
+      if (random() < 0.8) continue;
+      for (let most = random() < 0.5 ? 1 : Infinity; most > 0; most--) {
+        if (log.pending === 0) break;
+        const delta = log.seal(rev);
+        expect(delta?.ops ?? 0).toBeLessThanOrEqual(6);
+        for (const op of decodeOps(delta?.body ?? '[]') ?? []) {
+          if (op.op === 'put') {
+            heard.set(op.entry.key, op.entry);
+            continue;
+          }
+          const key = entryKey(op.communityId, op.userId, op.deviceId);
+          const known = heard.get(key) as Entry;
+          // Nobody is told that somebody has gone of whom they have not heard.
+          expect(known).toBeDefined();
+          if (op.op === 'remove') heard.delete(key);
+          else heard.set(key, applyPatch(known, op.rev, op.patch));
+        }
+      }
+      const digest = new Digest();
+      for (const { key, rev: at } of heard.values()) digest.fold(hashKey(key), at, 1);
+      expect(log.state()).toMatchObject({ a: digest.a, b: digest.b });
+      expect(log.size).toBe(heard.size);
+      if (log.pending > 0) continue;
+      expect(new Map(log.entries().map((entry) => [entry.key, entry]))).toEqual(there);
+      expect(heard).toEqual(there);
+    }
   });
 });

@@ -78,8 +78,8 @@ export const MUTANTS: readonly Mutant[] = [
   under(
     ['pause'],
     mutant('a put that was taken back is sent', 'log', [
-      'else\n            this.#pending.delete(key);',
-      '',
+      'recorded.change = null;\n            // What follows',
+      'return;\n            // What follows',
     ]),
   ),
   mutant('the log claims to reach back further than it does', 'log', [
