@@ -1,6 +1,6 @@
 import { ChurnMap, ChurnSet } from './churn.js';
 import { Pages, type Listed } from './pages.js';
-import type { Held, UserRecord } from './roster.js';
+import type { UserRecord } from './roster.js';
 import type { OfflineReason, UserPresence } from './types.js';
 
 /**
@@ -15,28 +15,14 @@ import type { OfflineReason, UserPresence } from './types.js';
 export type Mark = 'clean' | 'dirty' | 'heldBack';
 
 /** A user of a community, and how what is held stands to what was told. */
-export class Tracked implements UserRecord, Listed {
-  readonly userId: string;
-  readonly communityId: string;
+export interface Tracked extends UserRecord, Listed {
+  told: UserPresence | null;
   readonly community: Community;
-  held = NOTHING_HELD;
-  told: UserPresence | null = null;
-  toldOwn: UserPresence | null = null;
-  page: Listed['page'] = null;
-  mark: Mark = 'clean';
+  mark: Mark;
   /** Why the last thing held was dropped, in case it was the last. */
-  reason: OfflineReason = 'left';
-  seenAt = 0;
-
-  constructor(userId: string, community: Community) {
-    this.userId = userId;
-    this.communityId = community.id;
-    this.community = community;
-  }
+  reason: OfflineReason;
+  seenAt: number;
 }
-
-/** Of a user of whom nothing has come yet; what comes takes its place. */
-const NOTHING_HELD: Held[] = [];
 
 export class Community {
   readonly id: string;
@@ -78,7 +64,18 @@ export class Community {
   track(userId: string): Tracked {
     let user = this.users.get(userId);
     if (user === undefined) {
-      user = new Tracked(userId, this);
+      user = {
+        userId,
+        communityId: this.id,
+        community: this,
+        held: [],
+        told: null,
+        toldOwn: null,
+        page: null,
+        mark: 'clean',
+        reason: 'left',
+        seenAt: 0,
+      };
       this.users.set(userId, user);
     }
     return user;

@@ -1,5 +1,5 @@
 import type { Device, Membership } from './connections.js';
-import { EntryFields, entryKey } from './entry.js';
+import { entryKey } from './entry.js';
 import { sameData, type Held, type UserRecord } from './roster.js';
 import type { Entry, Instant } from './types.js';
 
@@ -15,7 +15,7 @@ export function composeEntry(
   user: UserRecord | undefined,
   t: Instant,
   stamp: () => number,
-): EntryFields {
+): Entry {
   const { device, communityId } = membership;
   let connectedAt = membership.entry?.connectedAt ?? t.wall;
   let since = membership.entry?.since ?? t.wall;
@@ -34,26 +34,26 @@ export function composeEntry(
     const known = newest !== undefined && sameData(newest.info, device.info);
     device.infoRev = known && newest !== undefined ? newest.infoRev : stamp();
   }
-  const entry = new EntryFields();
-  entry.key = membership.entry?.key ?? keyOf(device, communityId);
-  entry.communityId = communityId;
-  entry.userId = device.userId;
-  entry.deviceId = device.deviceId;
-  entry.status = device.status;
-  entry.veil = device.veil;
-  entry.connectedAt = connectedAt;
-  // Whoever comes is active, however long they have been connected.
-  entry.lastActiveAt = Math.max(device.lastActiveAt, connectedAt);
-  entry.since = since;
-  entry.session = device.session;
-  entry.born = membership.entry?.born ?? device.born;
-  entry.rev = stamp();
-  entry.info = device.info;
-  entry.infoRev = device.infoRev;
-  entry.boardId = device.boardId;
-  entry.typing = device.typing;
-  entry.meta = device.meta;
-  return entry;
+  return {
+    key: membership.entry?.key ?? keyOf(device, communityId),
+    communityId,
+    userId: device.userId,
+    deviceId: device.deviceId,
+    status: device.status,
+    veil: device.veil,
+    connectedAt,
+    // Whoever comes is active, however long they have been connected.
+    lastActiveAt: Math.max(device.lastActiveAt, connectedAt),
+    since,
+    session: device.session,
+    born: membership.entry?.born ?? device.born,
+    rev: stamp(),
+    info: device.info,
+    infoRev: device.infoRev,
+    boardId: device.boardId,
+    typing: device.typing,
+    meta: device.meta,
+  };
 }
 
 function keyOf(device: Device, communityId: string): string {

@@ -1,6 +1,5 @@
 import { Deadlines, LOOK_AGAIN_MS } from './deadlines.js';
 import { composeEntry } from './compose-entry.js';
-import { applyPatch, type EntryFields } from './entry.js';
 import {
   Connections,
   type ConnectionsHost,
@@ -141,9 +140,7 @@ export class Devices {
     }
     // The others must know that this is the device's latest connection.
     if (entry.born < device.born) {
-      const renewed = this.#compose(membership, t);
-      renewed.born = device.born;
-      this.#write(membership, renewed);
+      this.#write(membership, { ...this.#compose(membership, t), born: device.born });
     }
     if (held !== null && isVeiled(entry.veil) && membership.sockets.size === 1) {
       // An invisible user is told to the user's own sockets, and here is the first of them.
@@ -267,7 +264,7 @@ export class Devices {
     return this.#host.view.get(communityId)?.users.get(device.userId);
   }
 
-  #compose(membership: Membership, t: Instant): EntryFields {
+  #compose(membership: Membership, t: Instant): Entry {
     return composeEntry(membership, this.#recordOf(membership), t, this.#host.stamp);
   }
 
@@ -376,8 +373,7 @@ export class Devices {
     device.lastActiveAt = t.wall;
     for (const membership of device.memberships.values()) {
       if (membership.entry === null) continue;
-      const times = { connectedAt: t.wall, since: t.wall };
-      membership.entry = applyPatch(membership.entry, membership.entry.rev, { veil, ...times });
+      membership.entry = { ...membership.entry, veil, connectedAt: t.wall, since: t.wall };
     }
   }
 

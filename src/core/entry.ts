@@ -17,53 +17,6 @@ export function hashKey(key: string): number {
   return fnv1a(key);
 }
 
-/**
- * An entry while it is made. Entries, and whatever else is made anew for each who comes, are of a class: an
- * object literal is made among the old ones once V8 has seen others that stayed, and only a major
- * collection takes it away.
- */
-export class EntryFields implements Entry {
-  key = '';
-  communityId = '';
-  userId = '';
-  deviceId = '';
-  status: SettableStatus = 'active';
-  veil = 0;
-  connectedAt = 0;
-  lastActiveAt = 0;
-  since = 0;
-  session = 0;
-  born = 0;
-  rev = 0;
-  info: Data | undefined = undefined;
-  infoRev = 0;
-  boardId: string | undefined = undefined;
-  typing = false;
-  meta: Data | undefined = undefined;
-
-  static copyOf(entry: Entry): EntryFields {
-    const copy = new EntryFields();
-    copy.key = entry.key;
-    copy.communityId = entry.communityId;
-    copy.userId = entry.userId;
-    copy.deviceId = entry.deviceId;
-    copy.status = entry.status;
-    copy.veil = entry.veil;
-    copy.connectedAt = entry.connectedAt;
-    copy.lastActiveAt = entry.lastActiveAt;
-    copy.since = entry.since;
-    copy.session = entry.session;
-    copy.born = entry.born;
-    copy.rev = entry.rev;
-    copy.info = entry.info;
-    copy.infoRev = entry.infoRev;
-    copy.boardId = entry.boardId;
-    copy.typing = entry.typing;
-    copy.meta = entry.meta;
-    return copy;
-  }
-}
-
 /** The fields that a patch may carry; all others change only by a put. */
 export interface EntryPatch {
   status?: SettableStatus;
@@ -175,25 +128,25 @@ export function decodeEntry(wire: unknown, like?: Entry): Entry | undefined {
   if (meta !== 0 && !isData(meta)) return undefined;
   if (board !== 0 && !isId(board)) return undefined;
   if (typing !== 0 && typing !== 1) return undefined;
-  const entry = new EntryFields();
-  entry.key = entryKey(c, u, d);
-  entry.communityId = c;
-  entry.userId = u;
-  entry.deviceId = d;
-  entry.status = status;
-  entry.veil = veil;
-  entry.connectedAt = connectedAt;
-  entry.lastActiveAt = lastActiveAt;
-  entry.since = since;
-  entry.session = session;
-  entry.born = born;
-  entry.rev = rev;
-  entry.info = info === 0 ? undefined : info;
-  entry.infoRev = infoRev;
-  entry.boardId = board === 0 ? undefined : board;
-  entry.typing = typing === 1;
-  entry.meta = meta === 0 ? undefined : meta;
-  return entry;
+  return {
+    key: entryKey(c, u, d),
+    communityId: c,
+    userId: u,
+    deviceId: d,
+    status,
+    veil,
+    connectedAt,
+    lastActiveAt,
+    since,
+    session,
+    born,
+    rev,
+    info: info === 0 ? undefined : info,
+    infoRev,
+    boardId: board === 0 ? undefined : board,
+    typing: typing === 1,
+    meta: meta === 0 ? undefined : meta,
+  };
 }
 
 function fieldAt(wire: readonly unknown[], index: number): unknown {
@@ -223,7 +176,7 @@ export function patchBetween(base: Entry, next: Entry): EntryPatch | undefined {
 }
 
 export function applyPatch(entry: Entry, rev: number, patch: EntryPatch): Entry {
-  return Object.assign(EntryFields.copyOf(entry), patch, { rev });
+  return { ...entry, ...patch, rev };
 }
 
 type WirePatch = Record<string, string | number | Data>;

@@ -18,22 +18,16 @@ export class Owner {
 }
 
 /** An entry in the hands of this node. The owner's changes replace `entry`. */
-export class Held {
+export interface Held {
   entry: Entry;
   owner: Owner;
   readonly user: UserRecord;
   /** 0, or when to drop it: its owner let go of it and the device is expected elsewhere. */
-  until = 0;
+  until: number;
   /** Why its user is offline if the device does not show up by then. */
-  untilReason: OfflineReason = 'disconnected';
+  untilReason: OfflineReason;
   /** When it was last seen if it does not, in ms since the epoch. */
-  seenAt = 0;
-
-  constructor(entry: Entry, owner: Owner, user: UserRecord) {
-    this.entry = entry;
-    this.owner = owner;
-    this.user = user;
-  }
+  seenAt: number;
 }
 
 /** One user in one community: what is held, and what this node has told of it. */

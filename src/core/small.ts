@@ -94,12 +94,3 @@ export function removeAt(items: unknown[], index: number): void {
   items.copyWithin(index, index + 1);
   items.pop();
 }
-
-const ONE: readonly unknown[] = [undefined];
-
-/** An array of one item, with room for no more. */
-export function arrayOf<T>(item: T): T[] {
-  const items = ONE.slice() as T[];
-  items[0] = item;
-  return items;
-}

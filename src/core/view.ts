@@ -2,8 +2,8 @@ import { assert } from './assert.js';
 import { ChurnMap } from './churn.js';
 import { Community, type Tracked } from './community.js';
 import { Deadlines, LOOK_AGAIN_MS } from './deadlines.js';
-import { Held, type Owner } from './roster.js';
-import { arrayOf, removeAt } from './small.js';
+import type { Held, Owner } from './roster.js';
+import { removeAt } from './small.js';
 import { Telling, type TellingHost } from './telling.js';
 import type { Effect, Entry, OfflineReason, UserPresence } from './types.js';
 
@@ -94,9 +94,9 @@ export class View {
 
   #hold(owner: Owner, entry: Entry, shard: number): Held {
     const user = this.#open(entry.communityId, shard).track(entry.userId);
-    const held = new Held(entry, owner, user);
+    const held: Held = { entry, owner, user, until: 0, untilReason: 'disconnected', seenAt: 0 };
     // Most users have one device: an array that is pushed to has room for many.
-    if (user.held.length === 0) user.held = arrayOf(held);
+    if (user.held.length === 0) user.held = [held];
     else user.held.push(held);
     this.entries++;
     return held;

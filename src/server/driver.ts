@@ -131,6 +131,7 @@ export class Driver {
     const at = this.node.nextTickAt();
     const now = performance.now();
     if (at <= now) {
+      // Timers run before sockets are read; the tick waits until they have been (see 2.3).
       this.#soon();
     } else if (at < this.#timerAt) {
       clearTimeout(this.#timer);
@@ -138,8 +139,11 @@ export class Driver {
       // The clock of timers counts whole milliseconds and stands still during a turn: without one more
       // they would come too early, and the tick would find nothing due.
       const delay = Math.ceil(at - now) + 1;
-      // Timers run before sockets are read; the tick waits until they have been (see 2.3).
-      this.#timer = setTimeout(() => this.#soon(), delay);
+      this.#timer = setTimeout(() => {
+        this.#timerAt = Infinity;
+        // What it was set for may wait for longer by now: a window grows with what there is to send.
+        this.#schedule();
+      }, delay);
     }
   }
 
