@@ -215,18 +215,20 @@ export class CommunityIndex {
       const [entry] = decodeEntries(`[${text}]`) ?? [];
       if (entry === undefined || entry.communityId !== this.id) continue;
       if (nodeId === self) {
-        const key = entry.key;
-        own.add(key);
+        const { key } = entry;
+        const mine = this.mine.get(key);
         // It went while the store could not be told.
-        if (!this.mine.has(key) && !this.#pending.has(key))
+        if (mine === undefined && !this.#pending.has(key))
           this.remove(entry, 'disconnected', t.wall);
+        // Of another revision it is from before something that the store has lost.
+        if (mine === undefined || mine.rev === entry.rev) own.add(key);
         continue;
       }
       present.add(fieldOf(nodeId, entry.userId, entry.deviceId));
       this.#put(nodeId, entry);
     }
     for (const [key, entry] of this.mine) {
-      if (!own.has(key) && !this.#pending.has(key) && !this.isWriting) this.put(entry);
+      if (!own.has(key) && !this.#pending.has(key)) this.put(entry);
     }
     for (const [field, held] of this.#held) {
       if (present.has(field)) continue;

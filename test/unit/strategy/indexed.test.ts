@@ -49,6 +49,27 @@ describe('an index under faults', () => {
     });
   });
 
+  it('writes anew what an older copy has of this node, where nothing else shows that it is older', () => {
+    const engines = new Engines(1);
+    const index = new SimIndex(engines);
+    const [a, b] = [engines.start(indexed), engines.start(indexed)];
+    engines.run(2000);
+    const ann = engines.join(a, 'ann', 'd', 'c');
+    engines.run(500);
+    const copy = index.copy();
+    engines.input(a, (t) => a.engine.update(ann.socketId, { status: 'busy' }, t));
+    engines.run(200);
+    index.fallBack(copy);
+    // A gap has the node read, before it could say which version it had.
+    const { epoch, version } = copy.get('c')!;
+    const later = { epoch, version: version + 9, author: '', previous: '', mark: '', changes: [] };
+    engines.input(a, (t) => (a.engine as IndexedNode).published('c', later, t));
+    engines.run(5000);
+    const watcher = engines.join(b, 'w', 'd', 'c');
+    engines.run(2000);
+    expect(watcher.model.user('c', 'ann')?.status).toBe('busy');
+  });
+
   it('makes nobody leave who is connected, when an older copy takes its place', () => {
     for (let seed = 1; seed <= 40; seed++) {
       const engines = new Engines(seed);
