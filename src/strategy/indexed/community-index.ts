@@ -201,27 +201,26 @@ export class CommunityIndex {
       this.sweepFrom = Infinity;
       this.startOver();
     }
+    const own = new Set<string>();
     this.#orphans.clear();
     for (const { nodeId, entry: text } of orphans) {
       const [entry] = decodeEntries(`[${text}]`) ?? [];
-      if (entry === undefined || nodeId === self) continue;
+      if (entry === undefined) continue;
+      if (nodeId === self) {
+        // This node's lease has ended there, which the next write claims again, with all that it is of.
+        this.#findOwn(entry, own, t);
+        continue;
+      }
       const found = this.#orphans.get(nodeId) ?? [];
       this.#orphans.set(nodeId, found);
       found.push(entry);
     }
     const present = new Set<string>();
-    const own = new Set<string>();
     for (const { nodeId, entry: text } of entries) {
       const [entry] = decodeEntries(`[${text}]`) ?? [];
       if (entry === undefined || entry.communityId !== this.id) continue;
       if (nodeId === self) {
-        const { key } = entry;
-        const mine = this.mine.get(key);
-        // It went while the store could not be told.
-        if (mine === undefined && !this.#pending.has(key))
-          this.remove(entry, 'disconnected', t.wall);
-        // Of another revision it is from before something that the store has lost.
-        if (mine === undefined || mine.rev === entry.rev) own.add(key);
+        this.#findOwn(entry, own, t);
         continue;
       }
       present.add(fieldOf(nodeId, entry.userId, entry.deviceId));
@@ -247,6 +246,20 @@ export class CommunityIndex {
     const buffer = this.#buffer;
     this.#buffer = [];
     return buffer.every((each) => each.epoch !== epoch || this.#apply(each, t));
+  }
+
+  /** The store has an entry of this node: notes it in `own` where it is there as it should be. */
+  #findOwn(entry: Entry, own: Set<string>, t: Instant): void {
+    if (entry.communityId !== this.id) return;
+    const { key } = entry;
+    const mine = this.mine.get(key);
+    if (mine === undefined) {
+      // It went while the store could not be told, or the store has lost that it was.
+      if (!this.#pending.has(key)) this.remove(entry, 'disconnected', t.wall);
+    } else if (mine.rev === entry.rev) {
+      // Of another revision it is from before something that the store has lost.
+      own.add(key);
+    }
   }
 
   /** Nodes of which there are entries and that are not among the living. */

@@ -49,6 +49,32 @@ describe('an index under faults', () => {
     });
   });
 
+  it('ends with the truth on every node, with all of these faults together', () => {
+    forSeeds((seed) => {
+      const engines = new Engines(seed);
+      const index = new SimIndex(engines);
+      index.lateness = 0.01;
+      index.renewalMs = seed % 3 === 0 ? 300 : 0;
+      let copy = index.copy();
+      const trouble = {
+        now: ({ random, nodes }: Engines) => {
+          if (random() < 0.1) copy = index.copy();
+          if (random() < 0.02) index.fallBack(copy);
+          const roll = random();
+          if (roll < 0.02) index.isAway = true;
+          else if (roll < 0.06) index.isAway = false;
+          else if (roll < 0.08) index.cut(nodes[Math.floor(random() * nodes.length)] as SimNode);
+        },
+        end: () => {
+          index.lateness = 0;
+          index.isAway = false;
+          if (seed % 2 === 0) index.fallBack(copy);
+        },
+      };
+      demandTruth(play(seed, [indexed], trouble, engines));
+    });
+  });
+
   it('writes anew what an older copy has of this node, where nothing else shows that it is older', () => {
     const engines = new Engines(1);
     const index = new SimIndex(engines);
@@ -68,6 +94,28 @@ describe('an index under faults', () => {
     const watcher = engines.join(b, 'w', 'd', 'c');
     engines.run(2000);
     expect(watcher.model.user('c', 'ann')?.status).toBe('busy');
+  });
+
+  it('ends who had left when an older copy takes its place, in which no lease counts any more', () => {
+    const engines = new Engines(1);
+    const index = new SimIndex(engines);
+    const [a, b] = [engines.start(indexed), engines.start(indexed)];
+    engines.run(2000);
+    const ann = engines.join(a, 'ann', 'd', 'c');
+    engines.join(a, 'bob', 'd', 'c');
+    const watcher = engines.join(b, 'w', 'd', 'c');
+    engines.run(500);
+    const copy = index.copy();
+    engines.gone(ann, 'left');
+    engines.run(60_000);
+    index.fallBack(copy);
+    // By this write the index is found out, and all read at once.
+    engines.join(b, 'carl', 'd', 'c');
+    engines.run(20_000);
+    expect(watcher.model.present('c')).toEqual(['bob', 'carl', 'w']);
+    const later = engines.join(engines.start(indexed), 'later', 'd', 'c');
+    engines.run(5000);
+    expect(later.model.present('c')).toEqual(['bob', 'carl', 'later', 'w']);
   });
 
   it('makes nobody leave who is connected, when an older copy takes its place', () => {
