@@ -199,7 +199,8 @@ export class CommunityIndex {
     if (this.epoch !== '' && this.epoch !== epoch) {
       this.isHealing = true;
       this.sweepFrom = Infinity;
-      this.startOver();
+      // Not over: who went since a write was asked for that has not been done by then is not found in here.
+      this.reassert();
     }
     const own = new Set<string>();
     this.#orphans.clear();

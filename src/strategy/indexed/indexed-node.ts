@@ -270,7 +270,7 @@ export class IndexedNode extends ToldNode {
   #heal(index: CommunityIndex): void {
     index.isHealing = true;
     index.sweepFrom = Infinity;
-    index.startOver();
+    index.reassert();
     this.#read(index);
   }
 

@@ -118,6 +118,28 @@ describe('an index under faults', () => {
     expect(later.model.present('c')).toEqual(['bob', 'carl', 'later', 'w']);
   });
 
+  it('ends who leaves while it is written anew, whenever that is', () => {
+    for (let afterMs = 0; afterMs < 1500; afterMs += 25) {
+      const engines = new Engines(1);
+      const index = new SimIndex(engines);
+      const [a, b] = [engines.start(indexed), engines.start(indexed)];
+      engines.run(2000);
+      engines.join(a, 'bob', 'd', 'c');
+      const watcher = engines.join(b, 'w', 'd', 'c');
+      engines.run(1000);
+      const copy = index.copy();
+      const ann = engines.join(a, 'ann', 'd', 'c');
+      engines.run(1000);
+      // What is read is old by the time that it comes, and writes are under way for long.
+      index.latencyMs = 300;
+      index.fallBack(copy);
+      engines.run(afterMs);
+      engines.gone(ann, 'left');
+      engines.run(20_000);
+      expect(watcher.model.present('c')).toEqual(['bob', 'w']);
+    }
+  });
+
   it('makes nobody leave who is connected, when an older copy takes its place', () => {
     for (let seed = 1; seed <= 40; seed++) {
       const engines = new Engines(seed);
