@@ -49,6 +49,8 @@ export class CommunityIndex {
   isWriting = false;
   /** This node has its lease here. */
   isClaimed = false;
+  /** The store is away. What changes meanwhile is not queued: it is found and written when it is back. */
+  isAway = false;
   /** The contents are read after the store was away: what is missing may only be late. */
   isHealing = false;
   /** The store said that it has this version; since when it is not here, or null. */
@@ -82,12 +84,13 @@ export class CommunityIndex {
   put(entry: Entry): void {
     const key = entry.key;
     this.mine.set(key, entry);
-    this.#pending.set(key, { op: 'put', entry });
+    if (!this.isAway) this.#pending.set(key, { op: 'put', entry });
   }
 
   remove(entry: Entry, reason: RemoveReason, at: number): void {
     const key = entry.key;
     this.mine.delete(key);
+    if (this.isAway) return;
     const { communityId, userId, deviceId } = entry;
     this.#pending.set(key, { op: 'remove', communityId, userId, deviceId, reason, at });
   }
@@ -102,8 +105,18 @@ export class CommunityIndex {
     for (const [key, entry] of this.mine) this.#pending.set(key, { op: 'put', entry });
   }
 
-  /** The same where the contents are read again: what has gone meanwhile is found there. */
+  /** The store is away, and whether it has taken in what was written last is not known. */
+  lose(): void {
+    this.halt();
+    this.#pending.clear();
+    this.isWriting = false;
+    this.isAway = true;
+    this.isHealing = true;
+  }
+
+  /** The store is back, and its contents are to be read: what has gone meanwhile is found there. */
   startOver(): void {
+    this.isAway = false;
     this.#pending.clear();
     this.reassert();
   }

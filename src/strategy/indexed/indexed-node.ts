@@ -131,12 +131,7 @@ export class IndexedNode extends ToldNode {
     if (!this.#isReachable) return;
     this.#isReachable = false;
     this.#leasesLateUntil = Infinity;
-    // What changes now is not queued: it is found and written when the store is back.
-    for (const index of this.#indexes.values()) {
-      index.halt();
-      index.isWriting = false;
-      index.isHealing = true;
-    }
+    for (const index of this.#indexes.values()) index.lose();
     this.reportDegraded();
   }
 
@@ -167,6 +162,7 @@ export class IndexedNode extends ToldNode {
     let index = this.#indexes.get(told.id);
     if (index === undefined) {
       index = new CommunityIndex(told, this.#host);
+      if (!this.#isReachable) index.lose();
       this.#indexes.set(told.id, index);
     }
     index.told = told;

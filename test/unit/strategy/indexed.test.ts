@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { IndexedNode, type Strategy } from '../../../src/strategy/index.js';
+import { CommunityIndex } from '../../../src/strategy/indexed/community-index.js';
 import { Engines, LINGER_MS, type SimNode } from './engines.js';
 import { demandTruth, forSeeds, play } from './random-play.js';
 import { SimIndex } from './sim-index.js';
@@ -116,6 +117,20 @@ describe('an index under faults', () => {
     const later = engines.join(engines.start(indexed), 'later', 'd', 'c');
     engines.run(5000);
     expect(later.model.present('c')).toEqual(['bob', 'carl', 'later', 'w']);
+  });
+
+  it('queues nothing while it is away, however many come and go', () => {
+    const index = new CommunityIndex({ id: 'c' } as never, { nodeId: 'n' } as never);
+    const entryOf = (userId: string) => ({ key: userId, communityId: 'c', userId }) as never;
+    index.put(entryOf('before'));
+    index.lose();
+    index.remove(entryOf('before'), 'left', 1);
+    for (const userId of ['u1', 'u2']) index.put(entryOf(userId));
+    index.remove(entryOf('u1'), 'left', 1);
+    expect(index.hasPending).toBe(false);
+    // Who is there is written when it is back; who went is found by reading.
+    index.startOver();
+    expect(index.takePending(10).map(({ userId }) => userId)).toEqual(['u2']);
   });
 
   it('ends who leaves while it is written anew, whenever that is', () => {
