@@ -65,7 +65,7 @@ export class Telling {
   }
 
   /** Users that are online to others, with their records per community. */
-  get online(): ChurnMap<string, readonly Tracked[]> {
+  get online(): Pick<ChurnMap<string, readonly Tracked[]>, 'get' | 'has' | 'size'> {
     return this.#online;
   }
 

@@ -102,6 +102,40 @@ describe.runIf(hasRedis)('the index in Redis', () => {
     await waitFor(() => next.presence.lastSeen('alice'), 'alice to be last seen');
   });
 
+  it('keeps nobody who had left when an older copy of it takes its place, unnoticed', async () => {
+    const admin = connect();
+    const options = { cluster: 'older' };
+    const [a, b] = [await node(connect(), options), await node(connect(), options)];
+    const ann = await join(a, 'ann');
+    await join(a, 'bob');
+    const watcher = await join(b, 'watcher');
+    await watcher.sees('c', ['ann', 'bob', 'watcher']);
+    const copy: [string, Buffer][] = [];
+    for (const key of await admin.keys('*older*')) copy.push([key, await admin.dumpBuffer(key)]);
+    const copiedAt = Number((await admin.time())[0]);
+    ann.close();
+    await watcher.sees('c', ['bob', 'watcher']);
+    // Until no lease in the copy counts in any read.
+    await waitFor(
+      async () => Number((await admin.time())[0]) > copiedAt + 12,
+      'the copy to be old',
+    );
+    const swap = admin.multi();
+    for (const key of await admin.keys('*older*')) swap.del(key);
+    for (const [key, value] of copy) swap.restore(key, 0, value);
+    await swap.exec();
+    const carl = await join(b, 'carl');
+    for (const client of [watcher, carl]) await client.sees('c', ['bob', 'carl', 'watcher']);
+    const [entries] = copy.map(([key]) => key).filter((key) => key.endsWith(':entries'));
+    await waitFor(
+      async () => (await admin.hlen(entries as string)) === 3,
+      'ann to be gone for good',
+    );
+    await (
+      await join(await node(connect(), options), 'later')
+    ).sees('c', ['bob', 'carl', 'later', 'watcher']);
+  }, 60_000);
+
   it('is read as incomplete while it has people of nodes that have not renewed their leases', async () => {
     const relay = await Relay.start(redis.port);
     ends.push(() => relay.stop());
